@@ -1,0 +1,166 @@
+/* The system calls that the rest of mailfs uses on files, each wrapped once.  See io.h. */
+#include "base/io.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void io_close_auto(int *fd)
+{
+    if (*fd >= 0) {
+        int saved = errno;
+        (void)close(*fd);
+        errno = saved;
+    }
+}
+
+int io_open_at(int dir_fd, const char *name, int flags, mode_t mode, GError **error)
+{
+    int fd;
+
+    do
+        fd = openat(dir_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        mail_fail_errno(error, errno, "cannot open %s", name);
+    return fd;
+}
+
+int io_open_dir(const char *path, GError **error)
+{
+    autofd int fd = -1;
+    struct stat st;
+
+    if (g_mkdir_with_parents(path, 0700) < 0) {
+        mail_fail_errno(error, errno, "cannot create the directory %s", path);
+        return -1;
+    }
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        mail_fail_errno(error, errno, "cannot open the directory %s", path);
+        return -1;
+    }
+    if (st.st_uid != geteuid()) {
+        mail_fail(error, MAIL_ERROR_DENIED,
+                  "the directory %s belongs to another user; remove it or choose another place", path);
+        return -1;
+    }
+    if (st.st_mode & 0022) {
+        mail_fail(error, MAIL_ERROR_DENIED,
+                  "others may write to the directory %s; correct it with: chmod 700 '%s'", path, path);
+        return -1;
+    }
+    return steal_fd(&fd);
+}
+
+gboolean io_write_all(int fd, const void *data, gsize length, GError **error)
+{
+    const char *p = data;
+
+    while (length > 0) {
+        ssize_t n = write(fd, p, length);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return mail_fail_errno(error, errno, "write failed");
+        p += n;
+        length -= (gsize)n;
+    }
+    return TRUE;
+}
+
+gboolean io_pwrite_all(int fd, const void *data, gsize length, goffset offset, GError **error)
+{
+    const char *p = data;
+
+    while (length > 0) {
+        ssize_t n = pwrite(fd, p, length, offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return mail_fail_errno(error, errno, "write failed");
+        p += n;
+        offset += n;
+        length -= (gsize)n;
+    }
+    return TRUE;
+}
+
+gssize io_pread_all(int fd, void *data, gsize length, goffset offset, GError **error)
+{
+    char *p = data;
+    gsize done = 0;
+
+    while (done < length) {
+        ssize_t n = pread(fd, p + done, length - done, offset + (goffset)done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            mail_fail_errno(error, errno, "read failed");
+            return -1;
+        }
+        if (n == 0)
+            break;
+        done += (gsize)n;
+    }
+    return (gssize)done;
+}
+
+GBytes *io_read_file(int dir_fd, const char *name, gsize limit, GError **error)
+{
+    autofd int fd = io_open_at(dir_fd, name, O_RDONLY, 0, error);
+    g_autofree char *data = NULL;
+    gssize n;
+
+    if (fd < 0)
+        return NULL;
+    data = g_malloc(limit + 1);
+    n = io_pread_all(fd, data, limit + 1, 0, error);
+    if (n < 0)
+        return NULL;
+    if ((gsize)n > limit) {
+        mail_fail(error, MAIL_ERROR_TOOBIG, "%s is larger than %" G_GSIZE_FORMAT " bytes", name,
+                  limit);
+        return NULL;
+    }
+    data[n] = '\0';
+    data = g_realloc(data, (gsize)n + 1);
+    return g_bytes_new_take(g_steal_pointer(&data), (gsize)n);
+}
+
+gboolean io_fsync(int fd, GError **error)
+{
+    if (fsync(fd) < 0)
+        return mail_fail_errno(error, errno, "fsync failed");
+    return TRUE;
+}
+
+gboolean io_replace_file(int dir_fd, const char *name, const void *data, gsize length,
+                         GError **error)
+{
+    g_autofree char *side = g_strconcat(name, ".new", NULL);
+    autofd int fd = io_open_at(dir_fd, side, O_WRONLY | O_CREAT | O_TRUNC, 0600, error);
+
+    return fd >= 0 && io_write_all(fd, data, length, error) && io_fsync(fd, error) &&
+           io_rename_at(dir_fd, side, name, error) && io_fsync(dir_fd, error);
+}
+
+gboolean io_rename_at(int dir_fd, const char *from, const char *to, GError **error)
+{
+    if (renameat(dir_fd, from, dir_fd, to) < 0)
+        return mail_fail_errno(error, errno, "cannot rename %s to %s", from, to);
+    return TRUE;
+}
+
+gboolean io_unlink_at(int dir_fd, const char *name, GError **error)
+{
+    if (unlinkat(dir_fd, name, 0) < 0)
+        return mail_fail_errno(error, errno, "cannot remove %s", name);
+    return TRUE;
+}

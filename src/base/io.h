@@ -1,0 +1,47 @@
+/* File descriptors that close themselves, and each system call wrapped once with a GError.
+ *
+ * Bodies of functions then read straight down: one call, one early return.  Every wrapper
+ * retries EINTR and handles short reads and writes.
+ */
+#pragma once
+
+#include <glib.h>
+#include <sys/types.h>
+
+/* Use as:  autofd int fd = io_open(...);   and   return steal_fd(&fd);  */
+void io_close_auto(int *fd);
+#define autofd __attribute__((cleanup(io_close_auto)))
+
+static inline int steal_fd(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
+
+/* openat(2) below @dir_fd (or AT_FDCWD), always with O_CLOEXEC | O_NOFOLLOW.  -1 on failure. */
+int io_open_at(int dir_fd, const char *name, int flags, mode_t mode, GError **error);
+
+/* Opens the directory @path, creating it (and its parents) with 0700.  Refuses a directory that
+ * belongs to somebody else or that others may write to.  -1 on failure. */
+int io_open_dir(const char *path, GError **error);
+
+gboolean io_write_all(int fd, const void *data, gsize length, GError **error);
+gboolean io_pwrite_all(int fd, const void *data, gsize length, goffset offset, GError **error);
+
+/* Reads up to @length bytes at @offset; fewer only at the end of the file.  -1 on failure. */
+gssize io_pread_all(int fd, void *data, gsize length, goffset offset, GError **error);
+
+/* The whole of a small file, at most @limit bytes (TOOBIG beyond), NUL-terminated for comfort.
+ * The caller owns it. */
+GBytes *io_read_file(int dir_fd, const char *name, gsize limit, GError **error);
+
+gboolean io_fsync(int fd, GError **error);
+
+/* Replaces @name in @dir_fd so that after a crash either the old or the new bytes are there:
+ * side file, fsync, rename, fsync of the directory. */
+gboolean io_replace_file(int dir_fd, const char *name, const void *data, gsize length,
+                         GError **error);
+
+gboolean io_rename_at(int dir_fd, const char *from, const char *to, GError **error);
+gboolean io_unlink_at(int dir_fd, const char *name, GError **error);

@@ -1,0 +1,55 @@
+/* Every ceiling of mailfs, each with where it comes from.
+ *
+ * A limit that is not here is not a limit.  What goes past one is refused with a sentence, never
+ * with an abort; the reaction stands beside each.
+ */
+#pragma once
+
+/* -- IMAP (imap/) ------------------------------------------------------------------------- */
+
+/* Non-literal octets of one response: a SEARCH over 1,000,000 messages is 7 MiB.
+ * Beyond: the connection is dropped. */
+#define LIMIT_IMAP_RESPONSE (8 * 1024 * 1024)
+/* One atom or quoted string; the largest seen in the wild are References-long, below 10 KiB. */
+#define LIMIT_IMAP_STRING (64 * 1024)
+/* Parentheses; BODYSTRUCTURE of real mail stays below 20, Dovecot's own limit is 100. */
+#define LIMIT_IMAP_NESTING 100
+/* Elements in one response; each costs 32 bytes of memory. */
+#define LIMIT_IMAP_ARGS (1024 * 1024)
+/* Literals up to this size are kept in memory, larger ones are streamed (Dovecot's imapc). */
+#define LIMIT_IMAP_INLINE_LITERAL (32 * 1024)
+/* A command line (RFC 7162 section 4 asks clients to stay below 8192; old servers stop at
+ * 1000). */
+#define LIMIT_IMAP_COMMAND 1000
+/* Untagged responses that nobody asked for, in LIMIT_IMAP_UNSOLICITED_SECONDS. */
+#define LIMIT_IMAP_UNSOLICITED 10000
+#define LIMIT_IMAP_UNSOLICITED_SECONDS 10
+/* Keywords that one mailbox may teach us; Dovecot's maildir knows 26, its mdbox 10,000s. */
+#define LIMIT_KEYWORDS 1000
+
+/* -- Mail ---------------------------------------------------------------------------------- */
+
+/* A message's size; open() of a larger one is EFBIG.  Gmail's largest is 50 MB, Exchange's
+ * 150 MB. */
+#define LIMIT_MESSAGE (256ULL * 1024 * 1024)
+/* Messages shown of one mailbox; the rest is counted in status. */
+#define LIMIT_MESSAGES 1000000
+/* Mailboxes of an account, and their depth. */
+#define LIMIT_MAILBOXES 50000
+#define LIMIT_MAILBOX_DEPTH 32
+/* Header octets read for a name. */
+#define LIMIT_HEADER (256 * 1024)
+/* Encoded-words decoded in one header field. */
+#define LIMIT_ENCODED_WORDS 256
+/* Octets of one name in a directory; NAME_MAX is 255, and editors append to names. */
+#define LIMIT_NAME 200
+
+/* -- Waiting (seconds) ---------------------------------------------------------------------- */
+
+#define LIMIT_CONNECT_SECONDS 30    /* TCP, greeting, TLS: each */
+#define LIMIT_PROGRESS_SECONDS 60   /* no octet from the server while an answer is due */
+#define LIMIT_REQUEST_SECONDS 15    /* one FUSE request without progress; suspend waits for 20 */
+#define LIMIT_IDLE_SECONDS (25 * 60) /* RFC 2177: servers may drop after 30 minutes */
+#define LIMIT_BACKOFF_SECONDS 300   /* longest pause between two tries to connect */
+#define LIMIT_SECRET_SECONDS 30     /* a password command */
+#define LIMIT_DRAIN_SECONDS 60      /* SIGTERM: what is pending may still go out */

@@ -1,0 +1,287 @@
+/* One conversation with an IMAP server (RFC 3501, RFC 9051 and the extensions of
+ * src/README.md), as straight-line blocking code for one thread.
+ *
+ * A session connects, authenticates and then carries commands, several in flight.  Data that
+ * the server sends, asked for or not, is given to the handler as it comes, already typed; the
+ * tagged answer is what imap_session_wait() waits for.  Bodies stream: they never sit in memory
+ * whole.
+ *
+ * Every function that talks may fail with a connection error (mail_error_is_connection());
+ * the session is dead then and only good for imap_session_free().  A NO or BAD answer is an
+ * error as well, but the session lives on; its code follows RFC 5530 (see
+ * imap_session_wait()).  "No progress" means LIMIT_PROGRESS_SECONDS without an octet while an
+ * answer is due.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "base/broker.h"
+#include "base/cancel.h"
+#include "base/endpoint.h"
+#include "base/uid-set.h"
+#include "imap/command.h"
+
+typedef struct ImapSession ImapSession;
+
+/* -- What the server can do ----------------------------------------------------------------- */
+
+/* As listed after login, plus what was learned from ENABLED. */
+typedef enum {
+    IMAP_CAP_ACL,
+    IMAP_CAP_APPENDLIMIT,
+    IMAP_CAP_COMPRESS,
+    IMAP_CAP_CONDSTORE,
+    IMAP_CAP_CREATE_SPECIAL_USE,
+    IMAP_CAP_ENABLE,
+    IMAP_CAP_ESEARCH,
+    IMAP_CAP_ID,
+    IMAP_CAP_IDLE,
+    IMAP_CAP_IMAP4REV2,
+    IMAP_CAP_LIST_EXTENDED,
+    IMAP_CAP_LIST_MYRIGHTS,
+    IMAP_CAP_LIST_STATUS,
+    IMAP_CAP_LITERAL_MINUS,
+    IMAP_CAP_LITERAL_PLUS,
+    IMAP_CAP_LOGINDISABLED,
+    IMAP_CAP_MOVE,
+    IMAP_CAP_NAMESPACE,
+    IMAP_CAP_NOTIFY,
+    IMAP_CAP_OBJECTID,
+    IMAP_CAP_QRESYNC,
+    IMAP_CAP_QUOTA,
+    IMAP_CAP_REPLACE,
+    IMAP_CAP_SASL_IR,
+    IMAP_CAP_SPECIAL_USE,
+    IMAP_CAP_STARTTLS,
+    IMAP_CAP_STATUS_SIZE,
+    IMAP_CAP_UIDPLUS,
+    IMAP_CAP_UNSELECT,
+    IMAP_CAP_UTF8_ACCEPT,
+    IMAP_CAP_UTF8_ONLY,
+    IMAP_N_CAPS
+} ImapCap;
+
+gboolean imap_session_has(const ImapSession *session, ImapCap cap);
+gboolean imap_session_enabled(const ImapSession *session, ImapCap cap); /* ENABLED said so */
+const char *imap_session_capabilities(const ImapSession *session);      /* the server's line */
+const char *imap_session_server_id(const ImapSession *session); /* "Dovecot" by ID, or NULL */
+
+/* -- What the server says -------------------------------------------------------------------- */
+
+typedef enum {
+    IMAP_FLAG_SEEN = 1 << 0,
+    IMAP_FLAG_ANSWERED = 1 << 1,
+    IMAP_FLAG_FLAGGED = 1 << 2,
+    IMAP_FLAG_DELETED = 1 << 3,
+    IMAP_FLAG_DRAFT = 1 << 4,
+} ImapFlags;
+
+typedef enum {
+    IMAP_FETCH_UID = 1 << 0,
+    IMAP_FETCH_FLAGS = 1 << 1,
+    IMAP_FETCH_SIZE = 1 << 2,
+    IMAP_FETCH_DATE = 1 << 3,
+    IMAP_FETCH_MODSEQ = 1 << 4,
+    IMAP_FETCH_HEADER = 1 << 5,
+    IMAP_FETCH_BODY = 1 << 6,  /* BODY[] came; its octets went to the handler's body calls */
+    IMAP_FETCH_EMAILID = 1 << 7,
+} ImapFetchItems;
+
+/* One FETCH response.  Everything is valid during the call only. */
+typedef struct {
+    guint32 seq; /* message sequence number; 0 for UIDFETCH */
+    guint32 uid; /* 0 when the server left it out */
+    ImapFetchItems items;
+    ImapFlags flags;
+    const char *keywords; /* the other flags, blank-separated, sorted; "" for none */
+    guint64 size;         /* RFC822.SIZE: a claim, not a fact */
+    gint64 date;          /* INTERNALDATE, Unix time; 0 when it could not be read */
+    guint64 modseq;
+    const char *header; /* BODY[HEADER...]: at most LIMIT_HEADER octets */
+    gsize header_length;
+    guint64 body_length; /* octets of BODY[] that came; 0 for NIL */
+    gboolean body_is_nil;
+    const char *email_id;
+} ImapFetch;
+
+typedef enum {
+    IMAP_LIST_NOSELECT = 1 << 0,
+    IMAP_LIST_NONEXISTENT = 1 << 1,
+    IMAP_LIST_NOINFERIORS = 1 << 2,
+    IMAP_LIST_SUBSCRIBED = 1 << 3,
+    IMAP_LIST_ALL = 1 << 4, /* SPECIAL-USE (RFC 6154) from here on */
+    IMAP_LIST_ARCHIVE = 1 << 5,
+    IMAP_LIST_DRAFTS = 1 << 6,
+    IMAP_LIST_FLAGGED = 1 << 7,
+    IMAP_LIST_JUNK = 1 << 8,
+    IMAP_LIST_SENT = 1 << 9,
+    IMAP_LIST_TRASH = 1 << 10,
+} ImapListFlags;
+
+typedef struct {
+    const char *mailbox; /* the wire name, verbatim: the mailbox's identity */
+    char delimiter;      /* '\0' for NIL: a flat name */
+    ImapListFlags flags;
+    const char *rights; /* MYRIGHTS by LIST-MYRIGHTS, or NULL */
+    const char *old_name; /* RFC 5465 and RFC 9051: OLDNAME of a rename, or NULL */
+} ImapListItem;
+
+typedef enum {
+    IMAP_STATUS_MESSAGES = 1 << 0,
+    IMAP_STATUS_UIDNEXT = 1 << 1,
+    IMAP_STATUS_UIDVALIDITY = 1 << 2,
+    IMAP_STATUS_UNSEEN = 1 << 3,
+    IMAP_STATUS_HIGHESTMODSEQ = 1 << 4,
+    IMAP_STATUS_SIZE = 1 << 5,
+    IMAP_STATUS_MAILBOXID = 1 << 6,
+} ImapStatusItems;
+
+typedef struct {
+    const char *mailbox; /* wire name */
+    ImapStatusItems items;
+    guint32 messages, uidnext, uidvalidity, unseen;
+    guint64 highestmodseq, size;
+    const char *mailbox_id;
+} ImapStatus;
+
+/* Called on the session's thread, from within the functions below; each may be NULL.  None may
+ * call back into the session. */
+typedef struct {
+    /* BODY[] of a message begins: @uid is 0 if the server has not said it yet, @size is its
+     * literal's.  Then body_data() until @size octets came, then fetch() with
+     * IMAP_FETCH_BODY. */
+    void (*body_begin)(gpointer user, guint32 uid, guint64 size);
+    void (*body_data)(gpointer user, const void *data, gsize length);
+    void (*fetch)(gpointer user, const ImapFetch *fetch);
+    void (*exists)(gpointer user, guint32 n_messages);
+    void (*expunge)(gpointer user, guint32 seq);
+    void (*vanished)(gpointer user, const UidSet *uids, gboolean earlier);
+    void (*list)(gpointer user, const ImapListItem *item);
+    void (*status)(gpointer user, const ImapStatus *status);
+    /* SEARCH and ESEARCH (ALL) results are collected by the session: imap_session_search(). */
+    void (*quota)(gpointer user, const char *root, guint64 used_kib, guint64 limit_kib);
+    void (*my_rights)(gpointer user, const char *mailbox, const char *rights);
+    void (*namespace_prefix)(gpointer user, const char *prefix, char delimiter);
+    void (*alert)(gpointer user, const char *text); /* [ALERT], made printable */
+} ImapHandler;
+
+/* -- Life ------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *account; /* the broker's key, and the wire log's name */
+    guint number;        /* of the connection: "work#2" */
+    const Endpoint *endpoint;
+    const char *user;
+    const char *auth;  /* sasl_choose()'s @configured */
+    gboolean is_token; /* the broker gives OAuth 2 tokens */
+    gboolean compress; /* COMPRESS=DEFLATE where it is offered */
+    Broker *broker;    /* borrowed for the session's life */
+    Cancel *cancel;    /* raised: everything ends with CANCELLED; may be NULL */
+} ImapSessionParams;
+
+/* Copies @params; borrows the handler and its user data. */
+ImapSession *imap_session_new(const ImapSessionParams *params, const ImapHandler *handler,
+                              gpointer user);
+void imap_session_free(ImapSession *session); /* NULL is fine; no LOGOUT */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImapSession, imap_session_free)
+
+/* From nothing to authenticated: connection (or tunnel), TLS, greeting, AUTHENTICATE (LOGIN only
+ * where no mechanism is advertised and the way is protected), CAPABILITY and ID in one flight,
+ * COMPRESS, ENABLE (CONDSTORE, QRESYNC; UTF8=ACCEPT for UTF8=ONLY).  A refused secret is asked for
+ * once more with @stale.  AUTH when it is refused again; LOCKED when the broker says so;
+ * PROTOCOL ("is no IMAP server") for another greeting; BUSY for too many connections
+ * ([LIMIT], "Too many", a BYE right after the greeting). */
+gboolean imap_session_open(ImapSession *session, GError **error);
+
+/* LOGOUT, waiting a second at most.  Never fails. */
+void imap_session_logout(ImapSession *session);
+
+/* -- Commands --------------------------------------------------------------------------------- */
+
+typedef enum { IMAP_OK, IMAP_NO, IMAP_BAD } ImapCond;
+
+/* The tagged answer.  Clear with imap_result_clear(). */
+typedef struct {
+    ImapCond cond;
+    char *code; /* response code's atom, upper-case ("APPENDUID"), or NULL */
+    char *code_args; /* the rest of the code, verbatim, or NULL */
+    char *text;      /* made printable */
+} ImapResult;
+
+void imap_result_clear(ImapResult *result);
+
+/* Puts a command in flight; takes @command.  Returns its number, or 0 on a connection error.
+ * Up to 32 may be outstanding.  A command that waits for a continuation (a synchronising
+ * literal) is a barrier and is carried out before this returns. */
+guint imap_session_send(ImapSession *session, ImapCommand *command, GError **error);
+
+/* Waits for the answer to command @number, handing data to the handler meanwhile.  NO and BAD
+ * become errors by RFC 5530: NONEXISTENT and TRYCREATE GONE, NOPERM and CANNOT DENIED, OVERQUOTA QUOTA,
+ * TOOBIG TOOBIG, ALREADYEXISTS EXISTS, INUSE, LIMIT, UNAVAILABLE and THROTTLED BUSY,
+ * AUTHENTICATIONFAILED and EXPIRED AUTH, EXPUNGEISSUED GONE, UNKNOWN-CTE and BAD UNSUPPORTED, READ-ONLY READONLY, otherwise
+ * DENIED; the message holds the server's text.  @ret_result may be NULL. */
+gboolean imap_session_wait(ImapSession *session, guint number, ImapResult *ret_result,
+                           GError **error);
+
+/* send and wait in one. */
+gboolean imap_session_run(ImapSession *session, ImapCommand *command, ImapResult *ret_result,
+                          GError **error);
+
+/* TRUE once the answer to @number is there, without waiting. */
+gboolean imap_session_is_done(const ImapSession *session, guint number);
+
+/* UID SEARCH @criteria, by RETURN (ALL) with ESEARCH.  The caller owns the set. */
+UidSet *imap_session_search(ImapSession *session, const char *criteria, GError **error);
+
+/* -- The selected mailbox ------------------------------------------------------------------------ */
+
+typedef struct {
+    guint32 exists;
+    guint32 uidvalidity; /* 0: the server gave none, or one that makes no sense */
+    guint32 uidnext;     /* 0: not given */
+    guint64 highestmodseq; /* 0: NOMODSEQ or no CONDSTORE */
+    gboolean is_readonly;
+    gboolean no_new_keywords; /* PERMANENTFLAGS without \* */
+    char mailbox_id[128];     /* OBJECTID, or "" */
+} ImapSelected;
+
+/* What was known, for QRESYNC (RFC 7162 section 3.2.5). */
+typedef struct {
+    guint32 uidvalidity;
+    guint64 highestmodseq;
+} ImapKnown;
+
+/* SELECT (EXAMINE if @examine) of a wire name.  With @known, and QRESYNC enabled, the changes
+ * since come to the handler as vanished (earlier) and fetch before this returns.  Data bound to
+ * the mailbox before ([CLOSED]) never reaches the handler after body of this call began. */
+gboolean imap_session_select(ImapSession *session, const char *mailbox, gboolean examine,
+                             const ImapKnown *known, ImapSelected *ret_selected, GError **error);
+
+/* Wire name of the selected mailbox, or NULL; its EXISTS as the server last said. */
+const char *imap_session_selected(const ImapSession *session);
+guint32 imap_session_exists(const ImapSession *session);
+
+/* UNSELECT, or EXAMINE of nothing by its fallback.  Never CLOSE, which expunges. */
+gboolean imap_session_unselect(ImapSession *session, GError **error);
+
+typedef enum {
+    IMAP_WATCH_CHANGED, /* the handler was called */
+    IMAP_WATCH_WOKEN,
+    IMAP_WATCH_TIMEOUT,
+    IMAP_WATCH_FAILED,
+} ImapWatch;
+
+/* Waits for unasked data: in IDLE (RFC 2177), or just reading when NOTIFY (RFC 5465) is set or
+ * neither is there.  Ends with the first event (what follows within 20 ms is taken along), when
+ * @wake is raised, or at the deadline; IDLE is ended and its tagged OK seen before it returns. */
+ImapWatch imap_session_watch(ImapSession *session, Cancel *wake, Deadline deadline,
+                             GError **error);
+
+/* NOTIFY SET for the selected mailbox and all personal ones.  UNSUPPORTED without it, or if the server refuses. */
+gboolean imap_session_notify(ImapSession *session, GError **error);
+
+/* -- Facts for `check` and status ------------------------------------------------------------------ */
+
+const char *imap_session_mechanism(const ImapSession *session); /* "SCRAM-SHA-256" */
+struct NetStream *imap_session_stream(ImapSession *session);    /* borrowed; NULL when closed */

@@ -1,0 +1,77 @@
+/* The configuration: $XDG_CONFIG_HOME/mailfs/mailfs.conf over /etc/mailfs/mailfs.conf.
+ *
+ * GKeyFile syntax; one [account ID] group an account.  Unknown groups and keys, and values that
+ * make no sense, are errors of the form "FILE:LINE: sentence" with a "did you mean".  The file is
+ * never written by mailfs but for an append by `setup`.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "base/endpoint.h"
+
+typedef enum { CONFIG_IMAP, CONFIG_POP3, CONFIG_MAILDIR } ConfigProtocol;
+typedef enum { CONFIG_PREFETCH_HEADERS, CONFIG_PREFETCH_RECENT, CONFIG_PREFETCH_ALL } ConfigPrefetch;
+typedef enum { CONFIG_NAMES_FULL, CONFIG_NAMES_UID } ConfigNames;
+
+/* Where the password (or token) comes from; the first that is set wins, in this order. */
+typedef struct {
+    char **password_command; /* argv, run without a shell */
+    char **token_command;    /* argv; gives an OAuth 2 access token */
+    char *credential;        /* file name below $CREDENTIALS_DIRECTORY (systemd) */
+    char *password_file;     /* must be 0600 and ours */
+} ConfigSecret;
+
+typedef struct {
+    char *id;   /* ASCII letters, digits, '-', '_', '.'; 1 to 64; no leading '.' */
+    char *name; /* free text for people */
+    char *email;
+    ConfigProtocol protocol;
+    Endpoint *endpoint;  /* imap= or pop3= or tunnel= */
+    char **tunnel;       /* argv of tunnel=, or NULL */
+    Endpoint *smtp;      /* or NULL */
+    char *user;          /* default: email */
+    char *auth;          /* "auto" */
+    ConfigSecret secret;
+    char *mountpoint;    /* ~ expanded, or NULL */
+    char **folders;      /* patterns in order; '!' excludes; default "*" */
+    ConfigPrefetch prefetch;
+    guint prefetch_days;
+    guint64 cache_max;   /* bytes of bodies; default 2G */
+    ConfigNames names;
+    gboolean xattr;
+    gboolean compress;   /* compress=off by default: it costs more than it saves but on slow links */
+    char *charset_fallback; /* or NULL */
+    guint poll_seconds;  /* default 60 */
+    guint connections;   /* 1 to 16; default 4 */
+    char **no_fetch_for; /* program names, as in /proc/PID/comm */
+} ConfigAccount;
+
+typedef struct {
+    GPtrArray *accounts; /* of ConfigAccount, in the file's order */
+    char *path;          /* of the file that was read */
+} Config;
+
+/* @path NULL: the standard places.  INVALID with all its errors, a line each; GONE (with a
+ * sentence on how to write one) when there is no file; DENIED when others may write to it. */
+Config *config_load(const char *path, GError **error);
+void config_free(Config *config); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
+
+/* GONE with "did you mean" for an unknown account. */
+const ConfigAccount *config_find(const Config *config, const char *id, GError **error);
+
+/* The effective configuration as text in the file's own syntax, defaults as comments; secrets
+ * never appear, and with @redact neither do hosts, users and addresses.  The caller owns it. */
+char *config_show(const Config *config, gboolean redact);
+
+/* XDG folders with "/mailfs" appended, from the environment or, without it, from the home in
+ * getpwuid() (mount units have no environment).  The caller owns them. */
+char *config_cache_dir(void);
+char *config_state_dir(void);
+char *config_data_dir(void);
+char *config_runtime_dir(void);
+
+/* folders=: TRUE if the mailbox with this shown path ("INBOX/Projects") is wanted.  The last
+ * pattern that matches decides; '*' crosses '/'. */
+gboolean config_wants_folder(const ConfigAccount *account, const char *path);
