@@ -1,0 +1,38 @@
+/* Making and freeing rows.  See message.h. */
+#include "model/message.h"
+
+Message *message_new(void)
+{
+    return g_new0(Message, 1);
+}
+
+void message_free(Message *message)
+{
+    if (!message)
+        return;
+    g_free(message->name);
+    if (message->keywords)
+        g_ref_string_release(message->keywords);
+    g_free(message);
+}
+
+void message_set_keywords(Message *message, const char *keywords)
+{
+    char *old = message->keywords;
+
+    /* Interned: nearly all messages of a mailbox carry one of a few combinations. */
+    message->keywords = keywords && *keywords ? g_ref_string_new_intern(keywords) : NULL;
+    if (old)
+        g_ref_string_release(old);
+}
+
+guint64 message_fingerprint(const char *message_id)
+{
+    guint64 hash = 0xcbf29ce484222325; /* FNV-1a */
+
+    if (!message_id || !*message_id)
+        return 0;
+    for (const char *p = message_id; *p; p++)
+        hash = (hash ^ (guchar)*p) * 0x100000001b3;
+    return hash ? hash : 1;
+}

@@ -1,0 +1,42 @@
+/* One message as the model knows it: a row of a mailbox.
+ *
+ * Kept small, for there may be hundreds of thousands: about 80 bytes and the name.  Owned by the
+ * mailbox's table; between threads it travels by handing over the pointer.
+ */
+#pragma once
+
+#include <glib.h>
+
+typedef enum {
+    MESSAGE_SEEN = 1 << 0,
+    MESSAGE_ANSWERED = 1 << 1,
+    MESSAGE_FLAGGED = 1 << 2,
+    MESSAGE_DELETED = 1 << 3,
+    MESSAGE_DRAFT = 1 << 4,
+} MessageFlags;
+
+typedef struct {
+    guint64 item;        /* lasting local number, 36 bits; 0 until the table gave one */
+    guint64 size;        /* octets: the truth if is_exact, else the server's claim */
+    gint64 date;         /* INTERNALDATE, Unix time */
+    gint64 appeared;     /* when this entry appeared or changed here, Unix time */
+    guint64 fingerprint; /* of Message-ID; 0 for none: see message_fingerprint() */
+    char *name;          /* owned; in the directory */
+    char *keywords;      /* GRefString, interned; blank-separated, sorted; NULL for none */
+    guint32 uid;
+    guint16 flags;       /* MessageFlags */
+    guint8 is_exact : 1; /* the body was seen: size is its length */
+    guint8 is_cached : 1;
+    guint8 is_suspect : 1; /* cached before an unclean end: verify before use */
+} Message;
+
+Message *message_new(void);
+void message_free(Message *message); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Message, message_free)
+
+/* Takes a copy of @keywords ("" or NULL for none). */
+void message_set_keywords(Message *message, const char *keywords);
+
+/* 64 bits of a hash over a Message-ID ("<a@b>"); 0 for "" or NULL.  Tells likely the same message
+ * after UIDVALIDITY changed; never proof of identity by itself. */
+guint64 message_fingerprint(const char *message_id);

@@ -1,0 +1,157 @@
+/* What a mailbox left on the local disk: SQLite databases behind one thread, bodies as files.
+ *
+ * state.db  (XDG_STATE_HOME/mailfs/ACCOUNT)  cannot be rebuilt: mailbox and item numbers, names.
+ * index.db  (XDG_CACHE_HOME/mailfs/ACCOUNT)  disposable: what servers said, which bodies are here.
+ * bodies/   (beside index.db)                one file a body, hex names only.
+ *
+ * One thread owns both databases.  The main thread hands it batches and requests, and never
+ * waits for it; answers come back on the main context.  Batches are carried out in the order
+ * of their submission, several in one transaction where they queue up (group commit), so that
+ * what is submitted later (a HIGHESTMODSEQ) is never durable before what came earlier.
+ *
+ * A database that is damaged is set aside as FILE.damaged and begun anew: index.db silently
+ * but for a log line, state.db after its readable rows were copied over, with a warning that
+ * disk_warning() keeps.  A newer user_version is refused (INVALID).
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "base/uid-set.h"
+#include "model/message.h"
+
+typedef struct Disk Disk;
+typedef struct DiskBatch DiskBatch;
+
+/* Creates the folders (0700, ours, no symlinks: io_open_dir()), takes the lock that keeps a
+ * second daemon out (BUSY: "another mailfs uses ..."), opens or makes the databases, starts the
+ * thread.  Blocks; called before anything is mounted. */
+Disk *disk_open(const char *cache_dir, const char *state_dir, GError **error);
+
+/* Carries out what was submitted, marks the end as clean, closes.  No callback runs after. */
+void disk_close(Disk *disk); /* NULL is fine */
+
+const char *disk_warning(const Disk *disk); /* a sentence for status, or NULL */
+gboolean disk_was_unclean(const Disk *disk); /* the last run did not reach disk_close() */
+
+/* The first write that failed since the start (a full disk), as a sentence; NULL for none.
+ * Cleared when a later batch succeeds.  Main thread. */
+const char *disk_failure(const Disk *disk);
+
+/* -- Mailboxes ------------------------------------------------------------------------------ */
+
+typedef struct {
+    guint16 number;  /* lasting; 0 in disk_new_mailbox()'s argument */
+    char *wire;      /* the server's name, verbatim */
+    char **path;     /* decoded components */
+    char delimiter;  /* or '\0' */
+    guint32 list_flags;
+    guint32 uidvalidity, uidnext; /* 0: never selected */
+    guint64 highestmodseq;
+    guint32 n_messages;  /* at the last sync; what a listing will show before it is loaded */
+    guint32 n_unseen;
+    gboolean is_listed;  /* its messages were once listed whole */
+    gint64 used;         /* when it was last opened, Unix time; 0 never */
+    gint64 compared;     /* when all UIDs were last compared, Unix time */
+    gint64 changed;      /* the directory's mtime, Unix time */
+} DiskMailbox;
+
+void disk_mailbox_free(DiskMailbox *mailbox);
+
+/* All mailboxes known, of DiskMailbox.  Blocks briefly; called at the start, before the thread
+ * has work. */
+GPtrArray *disk_load_mailboxes(Disk *disk, GError **error);
+
+/* Called on the main context with rows in UID order, at most 1024 a call; takes the messages by
+ * stealing them from @messages (what is left is freed).  @is_last comes once, also with no rows
+ * at all.  @error is set instead (with @is_last) when the rows could not be read. */
+typedef void (*DiskLoadFunc)(guint16 mailbox, GPtrArray *messages, gboolean is_last,
+                             const GError *error, gpointer user);
+
+void disk_load_messages(Disk *disk, guint16 mailbox, DiskLoadFunc func, gpointer user);
+
+/* -- Batches ---------------------------------------------------------------------------------- */
+
+DiskBatch *disk_batch_new(void);
+void disk_batch_free(DiskBatch *batch);
+gboolean disk_batch_is_empty(const DiskBatch *batch);
+
+/* Inserts or replaces a mailbox by its number (which the model gave; state.db keeps
+ * wire <-> number for ever, also after a removal, so that a name coming back has its number).
+ * Copies. */
+void disk_batch_put_mailbox(DiskBatch *batch, const DiskMailbox *mailbox);
+/* The mailbox is gone from the server: its rows and bodies go from the index.  Names and item
+ * numbers stay in state.db. */
+void disk_batch_remove_mailbox(DiskBatch *batch, guint16 mailbox);
+
+/* Inserts or replaces a message by (mailbox, item), its name and UID in state.db too.  Copies. */
+void disk_batch_put_message(DiskBatch *batch, guint16 mailbox, guint32 uidvalidity,
+                            const Message *message);
+/* Only what changes often: flags, keywords. */
+void disk_batch_put_flags(DiskBatch *batch, guint16 mailbox, const Message *message);
+void disk_batch_remove_message(DiskBatch *batch, guint16 mailbox, guint64 item);
+
+/* A body came whole: its length and SHA-256 (32 octets); sets size, is_exact, is_cached. */
+void disk_batch_body_cached(DiskBatch *batch, guint16 mailbox, guint64 item, guint64 size,
+                            const guint8 *sha256);
+void disk_batch_body_dropped(DiskBatch *batch, guint16 mailbox, guint64 item);
+void disk_batch_body_used(DiskBatch *batch, guint16 mailbox, guint64 item, gint64 now);
+
+/* Takes @batch.  @done (may be NULL) is called on the main context when it is durable, or with
+ * the error. */
+typedef void (*DiskDoneFunc)(const GError *error, gpointer user);
+void disk_submit(Disk *disk, DiskBatch *batch, DiskDoneFunc done, gpointer user);
+
+/* Called after everything submitted before is durable. */
+void disk_flush(Disk *disk, DiskDoneFunc done, gpointer user);
+
+/* -- Numbers ------------------------------------------------------------------------------------ */
+
+/* What state.db knows of messages that the index does not: after the cache was lost, a message
+ * that is listed again gets its old item and name.  Looks (mailbox, uidvalidity, uid) up for a
+ * set; called with rows as DiskLoadFunc is: Messages with item, uid and name only. */
+void disk_recall(Disk *disk, guint16 mailbox, guint32 uidvalidity, const UidSet *uids,
+                 DiskLoadFunc func, gpointer user);
+
+/* The next free item of a mailbox, as of the last disk_load_mailboxes() or later; the model counts on
+ * from there.  Main thread. */
+guint64 disk_next_item(Disk *disk, guint16 mailbox);
+
+/* -- Bodies --------------------------------------------------------------------------------------
+ * File operations; all thread-safe, none touches SQLite. */
+
+typedef struct BodyFile BodyFile; /* one body on its way in; one thread at a time writes */
+
+BodyFile *body_file_new(Disk *disk, GError **error); /* a temporary file */
+gboolean body_file_append(BodyFile *file, const void *data, gsize length, GError **error);
+guint64 body_file_length(const BodyFile *file);
+int body_file_fd(const BodyFile *file); /* readable by pread() from any thread; borrowed */
+/* Renames into place; @ret_sha256 gets 32 octets.  An older body of the item is replaced; who
+ * has it open reads on.  The file stays open until freed. */
+gboolean body_file_commit(BodyFile *file, guint16 mailbox, guint64 item, guint8 *ret_sha256,
+                          GError **error);
+void body_file_free(BodyFile *file); /* removes it unless committed; NULL is fine */
+
+/* A read-only descriptor; -1 (GONE) when it is not there. */
+int disk_open_body(Disk *disk, guint16 mailbox, guint64 item, GError **error);
+void disk_remove_body(Disk *disk, guint16 mailbox, guint64 item);
+
+/* After an unclean end: reads the whole body on the disk's thread and answers on the main
+ * context whether length and SHA-256 are those of the index. */
+typedef void (*DiskVerifyFunc)(guint16 mailbox, guint64 item, gboolean is_good, gpointer user);
+void disk_verify_body(Disk *disk, guint16 mailbox, guint64 item, DiskVerifyFunc func,
+                      gpointer user);
+
+guint64 disk_body_bytes(const Disk *disk); /* of all bodies that the index knows; main thread */
+
+typedef struct {
+    guint16 mailbox;
+    guint64 item;
+    guint64 size;
+} DiskVictim;
+
+/* The least recently used bodies, together at least @bytes.  On the main context; the array
+ * (of DiskVictim) is valid during the call.  The caller decides (one may be open), then removes
+ * the files and submits body_dropped. */
+typedef void (*DiskVictimsFunc)(GArray *victims, gpointer user);
+void disk_choose_victims(Disk *disk, guint64 bytes, DiskVictimsFunc func, gpointer user);
