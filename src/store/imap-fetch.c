@@ -1,0 +1,351 @@
+/* Bodies: literals streamed from the server into files of the cache.
+ *
+ * One UID a command for somebody who waits, sets of UIDs for read-ahead, up to three commands in
+ * flight.  A reader may have the octets as they come (EVENT_BODY_BEGIN hands out the file's
+ * descriptor), but a body counts as whole, and is moved into its place, only when the literal
+ * was complete and the tagged OK came.
+ */
+#include "store/imap-internal.h"
+#include "base/error.h"
+#include "base/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+enum {
+    COMMANDS_IN_FLIGHT = 3,
+    PROGRESS_OCTETS = 256 * 1024, /* how often a waiting reader is told */
+};
+
+/* One body that was asked for. */
+typedef struct {
+    FetchItem item;
+    BodyFile *file;
+    GError *error; /* local: the disk is full */
+    guint64 size;
+    guint64 told; /* octets that the main thread knows of */
+    gboolean is_complete;
+    gboolean is_nil;
+} Wanted;
+
+/* One command in flight. */
+struct ImapFetchRun {
+    Job *job;
+    guint command;
+    GPtrArray *wanted; /* of Wanted */
+    Wanted *current;   /* whose literal is coming */
+    guint next;        /* where the next UID is likely to be found */
+};
+
+static void wanted_free(gpointer data)
+{
+    Wanted *wanted = data;
+
+    body_file_free(wanted->file);
+    g_clear_error(&wanted->error);
+    g_free(wanted);
+}
+
+static void run_free(ImapFetchRun *run)
+{
+    g_ptr_array_unref(run->wanted);
+    g_free(run);
+}
+
+static Event *body_event(const ImapFetchRun *run, const Wanted *wanted, EventKind kind)
+{
+    Event *event = event_new(kind, run->job);
+
+    event->item = wanted->item.item;
+    event->size = wanted->size;
+    event->received = wanted->told;
+    return event;
+}
+
+/* -- Data from the session ---------------------------------------------------------------------- */
+
+static Wanted *find_in(ImapFetchRun *run, guint32 uid)
+{
+    /* Answers come in the order of the UIDs, nearly always. */
+    for (guint i = 0; i < run->wanted->len; i++) {
+        guint at = (run->next + i) % run->wanted->len;
+        Wanted *wanted = g_ptr_array_index(run->wanted, at);
+
+        if (wanted->item.uid == uid && !wanted->is_complete) {
+            run->next = at + 1;
+            return wanted;
+        }
+    }
+    return NULL;
+}
+
+static Wanted *find(ImapConnection *connection, guint32 uid, ImapFetchRun **ret_run)
+{
+    for (guint i = 0; i < connection->fetches->len; i++) {
+        ImapFetchRun *run = g_ptr_array_index(connection->fetches, i);
+        Wanted *wanted = NULL;
+
+        if (uid != 0)
+            wanted = find_in(run, uid);
+        else if (i == 0 && run->wanted->len == 1)
+            wanted = g_ptr_array_index(run->wanted, 0); /* the only one it can be */
+        if (wanted) {
+            *ret_run = run;
+            return wanted;
+        }
+    }
+    return NULL;
+}
+
+static ImapFetchRun *current_run(ImapConnection *connection)
+{
+    for (guint i = 0; i < connection->fetches->len; i++) {
+        ImapFetchRun *run = g_ptr_array_index(connection->fetches, i);
+
+        if (run->current)
+            return run;
+    }
+    return NULL;
+}
+
+void imap_fetch_begin(ImapConnection *connection, guint32 uid, guint64 size)
+{
+    ImapFetchRun *run;
+    Wanted *wanted = find(connection, uid, &run);
+    Event *event;
+
+    if (!wanted)
+        return; /* nobody asked for it: its octets are let go */
+    wanted->size = size;
+    run->current = wanted;
+    wanted->file = body_file_new(imap_disk(connection), &wanted->error);
+    if (!wanted->file)
+        return;
+    event = body_event(run, wanted, EVENT_BODY_BEGIN);
+    event->fd = fcntl(body_file_fd(wanted->file), F_DUPFD_CLOEXEC, 3);
+    if (event->fd < 0) {
+        mail_fail_errno(&wanted->error, errno, "no descriptor for a body");
+        event_free(event);
+        return;
+    }
+    imap_post(connection, event);
+}
+
+void imap_fetch_data(ImapConnection *connection, const void *data, gsize length)
+{
+    ImapFetchRun *run = current_run(connection);
+    Wanted *wanted = run ? run->current : NULL;
+    guint64 have;
+
+    if (!wanted || wanted->error ||
+        !body_file_append(wanted->file, data, length, &wanted->error))
+        return;
+    have = body_file_length(wanted->file);
+    if (have - wanted->told >= PROGRESS_OCTETS || have == wanted->size) {
+        wanted->told = have;
+        imap_post(connection, body_event(run, wanted, EVENT_BODY_DATA));
+    }
+}
+
+void imap_fetch_end(ImapConnection *connection, const ImapFetch *fetch)
+{
+    ImapFetchRun *run = current_run(connection);
+    Wanted *wanted;
+
+    if (!run && fetch->uid && fetch->body_is_nil) {
+        wanted = find(connection, fetch->uid, &run);
+        if (wanted)
+            wanted->is_nil = TRUE;
+        return;
+    }
+    if (!run)
+        return;
+    wanted = g_steal_pointer(&run->current);
+    if (fetch->uid && fetch->uid != wanted->item.uid) {
+        /* The UID came after the literal and is another one: what arrived is not what was
+         * asked for. */
+        mail_fail(&wanted->error, MAIL_ERROR_PROTOCOL,
+                  "the server sent message %u instead of %u", fetch->uid, wanted->item.uid);
+        return;
+    }
+    wanted->is_complete = fetch->body_length == wanted->size;
+    if (wanted->size == 0 && wanted->file)
+        imap_post(connection, body_event(run, wanted, EVENT_BODY_DATA));
+}
+
+/* -- Commands ----------------------------------------------------------------------------------------- */
+
+static ImapFetchRun *send_fetch(ImapConnection *connection, Job *job, GError **error)
+{
+    ImapFetchRun *run = g_new0(ImapFetchRun, 1);
+    g_autofree char *set = uid_set_format(job->uids);
+    ImapCommand *command = imap_command_new("UID FETCH");
+
+    imap_command_raw(imap_command_raw(command, set), "(UID BODY.PEEK[])");
+    run->job = job;
+    run->wanted = g_ptr_array_new_with_free_func(wanted_free);
+    for (guint i = 0; i < job->items->len; i++) {
+        Wanted *wanted = g_new0(Wanted, 1);
+
+        wanted->item = g_array_index(job->items, FetchItem, i);
+        g_ptr_array_add(run->wanted, wanted);
+    }
+    run->command = imap_send(connection, command, "FETCH", error);
+    if (run->command == 0) {
+        run_free(run);
+        return NULL;
+    }
+    return run;
+}
+
+static void fail_body(ImapConnection *connection, const ImapFetchRun *run, const Wanted *wanted,
+                      const GError *error)
+{
+    Event *event = body_event(run, wanted, EVENT_BODY_FAILED);
+
+    event->error = g_error_copy(error);
+    imap_post(connection, event);
+}
+
+/* After the tagged OK: into place, or the reason why not. */
+static void settle(ImapConnection *connection, ImapFetchRun *run, Wanted *wanted)
+{
+    g_autoptr(GError) error = NULL;
+    Event *event;
+
+    if (wanted->error) {
+        fail_body(connection, run, wanted, wanted->error);
+        return;
+    }
+    if (!wanted->is_complete) {
+        mail_fail(&error, MAIL_ERROR_GONE, "message %u is no longer in %s", wanted->item.uid,
+                  run->job->wire);
+        fail_body(connection, run, wanted, error);
+        connection->has_changed = TRUE;
+        return;
+    }
+    event = body_event(run, wanted, EVENT_BODY_WHOLE);
+    if (!body_file_commit(wanted->file, run->job->mailbox, wanted->item.item, event->sha256,
+                          &error)) {
+        event_free(event);
+        fail_body(connection, run, wanted, error);
+        return;
+    }
+    imap_post(connection, event);
+}
+
+static void settle_all(ImapConnection *connection, ImapFetchRun *run, const GError *refused)
+{
+    for (guint i = 0; i < run->wanted->len; i++) {
+        Wanted *wanted = g_ptr_array_index(run->wanted, i);
+
+        if (refused && !wanted->is_complete)
+            fail_body(connection, run, wanted, refused);
+        else
+            settle(connection, run, wanted);
+    }
+}
+
+/* The connection is gone.  Readers of half a body are told by its failure, and the job is tried
+ * again by whoever gets it. */
+static void abandon(ImapConnection *connection, GPtrArray *ret_unfinished, const GError *error)
+{
+    while (connection->fetches->len > 0) {
+        ImapFetchRun *run = g_ptr_array_steal_index(connection->fetches, 0);
+
+        if (run->job->n_tries > 0)
+            settle_all(connection, run, error);
+        g_ptr_array_add(ret_unfinished, run->job);
+        run_free(run);
+    }
+}
+
+static gboolean select_for(ImapConnection *connection, const Job *job, GError **error)
+{
+    if (!imap_select(connection, job->wire, error))
+        return FALSE;
+    if (connection->selected.uidvalidity != job->uidvalidity) {
+        connection->has_changed = TRUE;
+        return mail_fail(error, MAIL_ERROR_GONE,
+                         "%s was made anew on the server; its messages have other numbers now",
+                         job->wire);
+    }
+    return TRUE;
+}
+
+static void refuse(ImapConnection *connection, Job *job, GError *error)
+{
+    for (guint i = 0; i < job->items->len; i++) {
+        Event *event = event_new(EVENT_BODY_FAILED, job);
+
+        event->item = g_array_index(job->items, FetchItem, i).item;
+        event->error = g_error_copy(error);
+        imap_post(connection, event);
+    }
+    imap_finish(connection, job, error);
+}
+
+static gboolean is_fatal(const GError *error)
+{
+    return mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED);
+}
+
+/* Keeps the pipeline full with what the queue has of the same kind. */
+static gboolean fill(ImapConnection *connection, Job *job, GError **error)
+{
+    while (connection->fetches->len < COMMANDS_IN_FLIGHT) {
+        Job *next = imap_next_like(connection, job);
+        ImapFetchRun *run;
+
+        if (!next)
+            return TRUE;
+        run = send_fetch(connection, next, error);
+        if (!run) {
+            imap_finish(connection, next, *error);
+            return FALSE;
+        }
+        g_ptr_array_add(connection->fetches, run);
+    }
+    return TRUE;
+}
+
+gboolean imap_fetch_run(ImapConnection *connection, Job *job, GPtrArray *ret_unfinished,
+                        GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    ImapFetchRun *first;
+
+    if (!select_for(connection, job, &failure)) {
+        if (is_fatal(failure))
+            g_ptr_array_add(ret_unfinished, job);
+        else
+            refuse(connection, job, failure);
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    first = send_fetch(connection, job, error);
+    if (!first) {
+        g_ptr_array_add(ret_unfinished, job);
+        return FALSE;
+    }
+    g_ptr_array_add(connection->fetches, first);
+    while (connection->fetches->len > 0) {
+        ImapFetchRun *run = g_ptr_array_index(connection->fetches, 0);
+        g_autoptr(GError) refused = NULL;
+
+        if ((job->priority != JOB_INTERACTIVE && !fill(connection, run->job, &failure)) ||
+            (!imap_session_wait(connection->session, run->command, NULL, &refused) &&
+             is_fatal(refused))) {
+            if (!failure)
+                failure = g_steal_pointer(&refused);
+            abandon(connection, ret_unfinished, failure);
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return FALSE;
+        }
+        g_ptr_array_steal_index(connection->fetches, 0);
+        settle_all(connection, run, refused);
+        imap_finish(connection, run->job, NULL);
+        run_free(run);
+    }
+    return TRUE;
+}

@@ -1,0 +1,90 @@
+/* Between the files of the IMAP backend: a connection's thread and what it is busy with.
+ *
+ *   imap-backend.c     the threads, their roles, connecting and back-off
+ *   imap-sync.c        one mailbox: listing it, and what changed since
+ *   imap-fetch.c       bodies
+ *   imap-list.c        mailboxes, STATUS, quota
+ *
+ * All of it runs on connection threads but for the BackendOps at the end of imap-backend.c.
+ */
+#pragma once
+
+#include "client/imap-session.h"
+#include "store/backend.h"
+
+typedef struct ImapBackend ImapBackend;
+typedef struct ImapConnection ImapConnection;
+
+/* What a job wants of the data that comes while it runs; the others go to the watch. */
+typedef struct ImapSync ImapSync;
+typedef struct ImapFetchRun ImapFetchRun;
+typedef struct ImapList ImapList;
+
+struct ImapConnection {
+    /* Set once. */
+    ImapBackend *backend;
+    guint number; /* 0 watches */
+    GThread *thread;
+    Cancel *wake; /* a job has come, or the end */
+
+    /* This thread's. */
+    ImapSession *session; /* NULL when not connected */
+    ImapSelected selected; /* of imap_session_selected() */
+    gboolean is_notified;  /* NOTIFY is set */
+    gboolean has_changed;  /* unasked data about the selected mailbox came */
+    gboolean list_changed; /* ... about the list of mailboxes */
+    guint n_failures;      /* to connect, in a row */
+    Deadline retry;        /* not before */
+    ImapSync *sync;
+    GPtrArray *fetches; /* of ImapFetchRun, in the order they were sent */
+    ImapList *list;
+    guint64 counted_in, counted_out; /* octets of this session that are in the sums */
+
+    /* Under the backend's lock. */
+    Cancel *cancel;  /* of the session, to give it up */
+    GArray *running; /* ids of the jobs at work */
+};
+
+/* Hands @event to the main thread. */
+void imap_post(ImapConnection *connection, Event *event);
+
+/* As imap_session_send/run(), counting the command under its first word that is not UID. */
+guint imap_send(ImapConnection *connection, ImapCommand *command, const char *name,
+                GError **error);
+gboolean imap_run(ImapConnection *connection, ImapCommand *command, const char *name,
+                  GError **error);
+void imap_count(ImapConnection *connection, const char *name);
+
+/* Selects @wire read-only unless it is selected. */
+gboolean imap_select(ImapConnection *connection, const char *wire, GError **error);
+/* Selects it in any case, with @known (may be NULL) by QRESYNC. */
+gboolean imap_select_again(ImapConnection *connection, const char *wire, const ImapKnown *known,
+                           GError **error);
+
+/* Another job like @job for the pipeline, or NULL. */
+Job *imap_next_like(ImapConnection *connection, const Job *job);
+/* @job (which is taken) is over. */
+void imap_finish(ImapConnection *connection, Job *job, GError *error);
+
+const ConfigAccount *imap_config(const ImapConnection *connection);
+Disk *imap_disk(const ImapConnection *connection);
+
+/* -- Jobs: TRUE when done; an error otherwise, after which the caller finishes the job. ---------- */
+
+gboolean imap_sync_run(ImapConnection *connection, Job *job, GError **error);
+/* Finishes @job, and others that it took for the pipeline, itself, unless it fails for the
+ * connection: then what is unfinished is handed to @ret_unfinished. */
+gboolean imap_fetch_run(ImapConnection *connection, Job *job, GPtrArray *ret_unfinished,
+                        GError **error);
+gboolean imap_list_run(ImapConnection *connection, Job *job, GError **error);
+
+/* -- Data for them, from the session's handler. ---------------------------------------------------- */
+
+void imap_sync_fetch(ImapSync *sync, const ImapFetch *fetch);
+void imap_sync_vanished(ImapSync *sync, const UidSet *uids, gboolean earlier);
+void imap_fetch_begin(ImapConnection *connection, guint32 uid, guint64 size);
+void imap_fetch_data(ImapConnection *connection, const void *data, gsize length);
+void imap_fetch_end(ImapConnection *connection, const ImapFetch *fetch);
+void imap_list_item(ImapList *list, const ImapListItem *item);
+/* STATUS goes out as an event, asked for or not. */
+void imap_post_status(ImapConnection *connection, const ImapStatus *status);

@@ -1,0 +1,191 @@
+/* Jobs, events, and the queue between the main thread and the connections.  See job.h. */
+#include "store/job.h"
+
+#include <unistd.h>
+
+Job *job_new(JobKind kind, JobPriority priority)
+{
+    static guint64 last_id; /* main thread only */
+    Job *job = g_new0(Job, 1);
+
+    job->kind = kind;
+    job->priority = priority;
+    job->id = ++last_id;
+    return job;
+}
+
+void job_free(Job *job)
+{
+    if (!job)
+        return;
+    g_free(job->wire);
+    uid_set_free(job->known.uids);
+    uid_set_free(job->uids);
+    if (job->status_of)
+        g_ptr_array_unref(job->status_of);
+    if (job->items)
+        g_array_unref(job->items);
+    g_free(job);
+}
+
+void listed_mailbox_clear(ListedMailbox *mailbox)
+{
+    g_free(mailbox->wire);
+    g_strfreev(mailbox->path);
+}
+
+Event *event_new(EventKind kind, const Job *job)
+{
+    Event *event = g_new0(Event, 1);
+
+    event->kind = kind;
+    event->fd = -1;
+    if (job) {
+        event->job = job->id;
+        event->mailbox = job->mailbox;
+    }
+    return event;
+}
+
+static void free_flags(GArray *flags)
+{
+    for (guint i = 0; i < flags->len; i++) {
+        FlagChange *change = &g_array_index(flags, FlagChange, i);
+
+        if (change->keywords)
+            g_ref_string_release(change->keywords);
+    }
+    g_array_unref(flags);
+}
+
+void event_free(Event *event)
+{
+    if (!event)
+        return;
+    g_free(event->wire);
+    job_free(event->done);
+    g_clear_error(&event->error);
+    g_free(event->server);
+    g_free(event->mechanism);
+    if (event->mailboxes)
+        g_array_unref(event->mailboxes);
+    if (event->messages)
+        g_ptr_array_unref(event->messages);
+    if (event->flags)
+        free_flags(event->flags);
+    uid_set_free(event->uids);
+    if (event->fd >= 0)
+        (void)close(event->fd);
+    g_free(event);
+}
+
+struct JobQueue {
+    GMutex lock;
+    GQueue jobs[JOB_N_PRIORITIES];
+};
+
+JobQueue *job_queue_new(void)
+{
+    JobQueue *queue = g_new0(JobQueue, 1);
+
+    g_mutex_init(&queue->lock);
+    for (guint i = 0; i < JOB_N_PRIORITIES; i++)
+        g_queue_init(&queue->jobs[i]);
+    return queue;
+}
+
+void job_queue_free(JobQueue *queue)
+{
+    if (!queue)
+        return;
+    for (guint i = 0; i < JOB_N_PRIORITIES; i++)
+        g_queue_clear_full(&queue->jobs[i], (GDestroyNotify)job_free);
+    g_mutex_clear(&queue->lock);
+    g_free(queue);
+}
+
+void job_queue_push(JobQueue *queue, Job *job)
+{
+    g_mutex_lock(&queue->lock);
+    g_queue_push_tail(&queue->jobs[job->priority], job);
+    g_mutex_unlock(&queue->lock);
+}
+
+void job_queue_push_front(JobQueue *queue, Job *job)
+{
+    g_mutex_lock(&queue->lock);
+    g_queue_push_head(&queue->jobs[job->priority], job);
+    g_mutex_unlock(&queue->lock);
+}
+
+static gboolean allows(const JobRoles *roles, guint n_roles, const Job *job)
+{
+    JobRoles needed = JOB_ROLE(job->priority, job->kind);
+
+    for (guint i = 0; i < n_roles; i++)
+        if ((roles[i] & needed) == needed)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean matches(const Job *job, const Job *match)
+{
+    return !match || (job->kind == match->kind && job->mailbox == match->mailbox &&
+                      job->priority == match->priority &&
+                      job->uidvalidity == match->uidvalidity);
+}
+
+Job *job_queue_take(JobQueue *queue, const JobRoles *roles, guint n_roles, const Job *match)
+{
+    Job *found = NULL;
+
+    g_mutex_lock(&queue->lock);
+    for (guint i = 0; i < JOB_N_PRIORITIES && !found; i++)
+        for (GList *link = queue->jobs[i].head; link && !found; link = link->next)
+            if (allows(roles, n_roles, link->data) && matches(link->data, match)) {
+                found = link->data;
+                g_queue_delete_link(&queue->jobs[i], link);
+                break;
+            }
+    g_mutex_unlock(&queue->lock);
+    return found;
+}
+
+GPtrArray *job_queue_drain(JobQueue *queue)
+{
+    GPtrArray *all = g_ptr_array_new();
+
+    g_mutex_lock(&queue->lock);
+    for (guint i = 0; i < JOB_N_PRIORITIES; i++)
+        while (!g_queue_is_empty(&queue->jobs[i]))
+            g_ptr_array_add(all, g_queue_pop_head(&queue->jobs[i]));
+    g_mutex_unlock(&queue->lock);
+    return all;
+}
+
+Job *job_queue_remove(JobQueue *queue, guint64 id)
+{
+    Job *found = NULL;
+
+    g_mutex_lock(&queue->lock);
+    for (guint i = 0; i < JOB_N_PRIORITIES && !found; i++)
+        for (GList *link = queue->jobs[i].head; link; link = link->next)
+            if (((Job *)link->data)->id == id) {
+                found = link->data;
+                g_queue_delete_link(&queue->jobs[i], link);
+                break;
+            }
+    g_mutex_unlock(&queue->lock);
+    return found;
+}
+
+guint job_queue_length(JobQueue *queue)
+{
+    guint n = 0;
+
+    g_mutex_lock(&queue->lock);
+    for (guint i = 0; i < JOB_N_PRIORITIES; i++)
+        n += queue->jobs[i].length;
+    g_mutex_unlock(&queue->lock);
+    return n;
+}

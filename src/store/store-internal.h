@@ -1,0 +1,87 @@
+/* Between the files of the store:
+ *
+ *   store.c         life, events, mailboxes, polling
+ *   store-sync.c    applying what a sync says to the model, and waiting for it
+ *   store-body.c    bodies: cache, fetching, eviction
+ *   read-ahead.c    which messages to fetch before they are asked for
+ */
+#pragma once
+
+#include "store/backend.h"
+#include "store/disk.h"
+#include "store/store.h"
+
+typedef struct SyncRun SyncRun;
+typedef struct ReadAhead ReadAhead;
+
+struct Store {
+    /* Set once. */
+    StoreParams params;
+    Account *account;
+    Disk *disk;
+    const BackendOps *ops;
+    Backend *backend; /* NULL until started and after the end */
+
+    /* What is known of the connection. */
+    LinkState link;
+    char *reason, *server, *mechanism;
+    gboolean has_push;
+    gboolean was_polled; /* LIST was answered since the account came online */
+    gint64 quota_asked;
+    guint64 quota_used, quota_limit;
+    guint64 list_job; /* id of the LIST under way, or 0 */
+    guint poll_timer;
+
+    GHashTable *syncs; /* mailbox number -> SyncRun */
+    GList *waits;      /* of StoreWait */
+
+    GHashTable *bodies;   /* key -> Body under way (borrowed: removed at its end) */
+    GHashTable *fetching; /* job id -> GPtrArray of Body, references */
+    gboolean is_evicting;
+    DiskBatch *used; /* which bodies were read, to be written soon */
+    guint used_timer;
+    ReadAhead *read_ahead;
+};
+
+gint64 store_now(void); /* Unix time */
+void store_submit(Store *store, Job *job);
+
+/* -- store.c -- */
+DiskMailbox store_disk_mailbox(const Mailbox *mailbox); /* borrows its strings */
+void store_put_mailbox(Store *store, const Mailbox *mailbox);
+
+/* -- store-sync.c -- */
+void store_request_sync(Store *store, Mailbox *mailbox, JobPriority priority);
+gboolean store_is_syncing(const Store *store, const Mailbox *mailbox);
+void store_sync_event(Store *store, Event *event);
+void store_sync_done(Store *store, Event *event);
+void store_listed(Store *store);              /* LIST is whole: who waits for it */
+void store_fail_waits(Store *store, const GError *error); /* the account went offline */
+void store_drop_sync(Store *store, const Mailbox *mailbox); /* the mailbox is gone */
+void store_sync_free(gpointer run);
+SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_total,
+                            const Mailbox **ret_mailbox, gint64 *ret_began);
+
+/* -- store-body.c -- */
+void store_body_event(Store *store, Event *event);
+void store_body_done(Store *store, Event *event);
+gboolean store_is_fetching(const Store *store, const Mailbox *mailbox, const Message *message);
+/* Asks for the bodies of @messages, ascending neighbours in the table; @uids as in Job. */
+guint64 store_fetch_bodies(Store *store, Mailbox *mailbox, GPtrArray *messages, UidSet *uids,
+                           JobPriority priority); /* the job's id */
+void store_drop_body(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
+
+/* -- read-ahead.c -- */
+ReadAhead *read_ahead_new(Store *store);
+void read_ahead_free(ReadAhead *read_ahead);
+/* Somebody opened @message, whose body is not here.  TRUE when it is part of a stream that is
+ * read ahead now, so that it needs no fetch of its own. */
+gboolean read_ahead_opened(ReadAhead *read_ahead, Mailbox *mailbox, Message *message);
+/* ... or opened one that is here, or already on its way: the stream moves on. */
+void read_ahead_passed(ReadAhead *read_ahead, Mailbox *mailbox, Message *message);
+void read_ahead_job_done(ReadAhead *read_ahead, guint64 job);
+/* The policy (prefetch=) and `mailfs fetch`. */
+guint read_ahead_want(ReadAhead *read_ahead, Mailbox *mailbox, Message *message);
+void read_ahead_policy(ReadAhead *read_ahead, Mailbox *mailbox);
+guint read_ahead_n_wanted(const ReadAhead *read_ahead);
+void read_ahead_resume(ReadAhead *read_ahead); /* the account is online */

@@ -1,0 +1,698 @@
+/* Applying to the model what a sync says, and those who wait for a mailbox to be listed.
+ *
+ * A sync of a mailbox is a SyncRun from the request to EVENT_DONE.  It needs the rows from the
+ * disk first (what we know is what we ask with), then runs in the backend.  There are three
+ * cases:
+ *
+ * - changes: applied as they come;
+ * - the first listing: applied as it comes, but nobody looks before it is whole;
+ * - a listing anew, after UIDVALIDITY changed: gathered aside, and put in place at its end in
+ *   one step, so that no moment shows a half-empty mailbox.
+ *
+ * A message that is listed anew gets the item (and with it the inode and the cached body) of
+ * the one it was: by UID within the same UIDVALIDITY, otherwise by Message-ID and size.
+ */
+#include "store/store-internal.h"
+#include "base/deadline.h"
+#include "base/error.h"
+
+#include <string.h>
+
+enum { COMPARE_SECONDS = 24 * 3600 };
+
+struct SyncRun {
+    Store *store;
+    Mailbox *mailbox;
+    guint64 job; /* 0 while the rows are being loaded */
+    JobPriority priority;
+    gboolean again; /* asked for while it ran */
+    gboolean is_reset;
+    guint32 uidvalidity;
+    GPtrArray *fresh;    /* of Message: the new table while it is gathered aside, or NULL */
+    GHashTable *by_uid;  /* recalled from state.db: UID -> Message with item and name */
+    gboolean is_recalling;
+    GQueue held;         /* of Event, while recalling */
+    guint n_done, n_expected;
+    gint64 began, last_progress;
+};
+
+struct StoreWait {
+    Store *store;
+    Mailbox *mailbox;
+    StoreFunc func;
+    gpointer user;
+    gboolean for_sync; /* waits for a sync's end, not only for readiness */
+    guint source;
+    GError *error;
+    gint64 last_progress;
+};
+
+static void run_sync(SyncRun *run);
+static void load(Store *store, Mailbox *mailbox);
+
+static SyncRun *find_run(const Store *store, const Mailbox *mailbox)
+{
+    return g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(mailbox->number));
+}
+
+void store_sync_free(gpointer data)
+{
+    SyncRun *run = data;
+
+    if (run->fresh)
+        g_ptr_array_unref(run->fresh);
+    if (run->by_uid)
+        g_hash_table_unref(run->by_uid);
+    g_queue_clear_full(&run->held, (GDestroyNotify)event_free);
+    g_free(run);
+}
+
+SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_total,
+                            const Mailbox **ret_mailbox, gint64 *ret_began)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, store->syncs);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        SyncRun *run = value;
+
+        if (run->n_expected > run->n_done) {
+            *ret_done = run->n_done;
+            *ret_total = run->n_expected;
+            *ret_mailbox = run->mailbox;
+            *ret_began = run->began;
+            return run;
+        }
+    }
+    return NULL;
+}
+
+/* -- Those who wait ---------------------------------------------------------------------------------- */
+
+gboolean store_is_ready(const Store *store, const Mailbox *mailbox)
+{
+    if (mailbox == store->account->root)
+        return store->account->is_listed;
+    return mailbox->is_container || mailbox->is_gone ||
+           (mailbox->is_listed && mailbox->load == MAILBOX_LOADED);
+}
+
+static gboolean call_wait(gpointer user)
+{
+    StoreWait *wait = user;
+    StoreFunc func = wait->func;
+    gpointer data = wait->user;
+    g_autoptr(GError) error = g_steal_pointer(&wait->error);
+
+    wait->source = 0;
+    store_wait_cancel(wait);
+    func(error, data);
+    return G_SOURCE_REMOVE;
+}
+
+static void end_wait(StoreWait *wait, const GError *error)
+{
+    if (wait->source)
+        return;
+    wait->error = error ? g_error_copy(error) : NULL;
+    wait->source = g_idle_add_full(G_PRIORITY_DEFAULT, call_wait, wait, NULL);
+}
+
+/* Ends the waits for @mailbox: all with @error, or those that have what they want. */
+static void end_waits(Store *store, const Mailbox *mailbox, const GError *error, gboolean synced)
+{
+    for (GList *link = store->waits; link; link = link->next) {
+        StoreWait *wait = link->data;
+
+        if (wait->mailbox != mailbox)
+            continue;
+        if (error || (wait->for_sync ? synced : store_is_ready(store, mailbox)))
+            end_wait(wait, error);
+    }
+}
+
+static void progress(SyncRun *run)
+{
+    run->last_progress = deadline_now();
+    for (GList *link = run->store->waits; link; link = link->next) {
+        StoreWait *wait = link->data;
+
+        if (wait->mailbox == run->mailbox)
+            wait->last_progress = run->last_progress;
+    }
+}
+
+static StoreWait *new_wait(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user)
+{
+    StoreWait *wait = g_new0(StoreWait, 1);
+
+    wait->store = store;
+    wait->mailbox = mailbox;
+    wait->func = func;
+    wait->user = user;
+    wait->last_progress = deadline_now();
+    store->waits = g_list_append(store->waits, wait);
+    return wait;
+}
+
+StoreWait *store_wait(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user)
+{
+    StoreWait *wait = new_wait(store, mailbox, func, user);
+    g_autoptr(GError) error = NULL;
+    gboolean was_used = mailbox->used != 0;
+
+    store_mark_used(store, mailbox);
+    if (store_is_ready(store, mailbox)) {
+        end_wait(wait, NULL);
+        return wait;
+    }
+    /* What is on the disk needs no connection. */
+    if (store->link > LINK_ONLINE && !mailbox->is_listed) {
+        store_fail_offline(store, &error);
+        end_wait(wait, error);
+        return wait;
+    }
+    /* A mailbox in use is kept true by events and polls: its rows are enough. */
+    if (mailbox->is_listed && was_used)
+        load(store, mailbox);
+    else if (mailbox != store->account->root)
+        store_request_sync(store, mailbox, JOB_WAITED);
+    return wait;
+}
+
+StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user)
+{
+    StoreWait *wait = new_wait(store, mailbox, func, user);
+    g_autoptr(GError) error = NULL;
+
+    wait->for_sync = TRUE;
+    if (store->link > LINK_ONLINE) {
+        store_reconnect(store);
+        store_fail_offline(store, &error);
+        end_wait(wait, error);
+    } else if (mailbox->is_container) {
+        end_wait(wait, NULL);
+    } else {
+        store_request_sync(store, mailbox, JOB_WAITED);
+    }
+    return wait;
+}
+
+void store_wait_cancel(StoreWait *wait)
+{
+    wait->store->waits = g_list_remove(wait->store->waits, wait);
+    if (wait->source)
+        g_source_remove(wait->source);
+    g_clear_error(&wait->error);
+    g_free(wait);
+}
+
+gint64 store_wait_progress(const StoreWait *wait)
+{
+    return wait->last_progress;
+}
+
+void store_give_up_wait(StoreWait *wait)
+{
+    SyncRun *run = find_run(wait->store, wait->mailbox);
+
+    if (run && run->job && wait->store->backend)
+        wait->store->ops->give_up(wait->store->backend, run->job);
+}
+
+void store_listed(Store *store)
+{
+    end_waits(store, store->account->root, NULL, TRUE);
+}
+
+void store_fail_waits(Store *store, const GError *error)
+{
+    for (GList *link = store->waits; link; link = link->next) {
+        StoreWait *wait = link->data;
+
+        /* Rows that are being loaded come without a connection. */
+        if (wait->for_sync || !(wait->mailbox->is_listed && wait->mailbox->load == MAILBOX_LOADING))
+            end_wait(wait, error);
+    }
+}
+
+/* -- Applying ------------------------------------------------------------------------------------------ */
+
+static void tell_added(SyncRun *run, Message *message)
+{
+    const StoreObserver *observer = run->store->params.observer;
+
+    /* Before the first listing is whole nobody has seen anything of it. */
+    if (run->mailbox->is_listed)
+        observer->message_added(run->store, run->mailbox, message, run->store->params.user);
+}
+
+/* What an older entry for the same message leaves to the new one. */
+static void inherit(Message *message, const Message *old, gboolean same_uid)
+{
+    message->item = old->item;
+    if (same_uid && old->name) {
+        g_free(message->name);
+        message->name = g_strdup(old->name);
+    }
+    if (old->is_cached) {
+        message->is_cached = TRUE;
+        message->is_exact = old->is_exact;
+        message->is_suspect = old->is_suspect;
+        message->size = old->size;
+    }
+}
+
+static void add_message(SyncRun *run, DiskBatch *batch, Message *message)
+{
+    Mailbox *mailbox = run->mailbox;
+    const Message *old = run->by_uid ? g_hash_table_lookup(run->by_uid,
+                                                           GUINT_TO_POINTER(message->uid))
+                                     : NULL;
+
+    if (old && !mailbox_find_item(mailbox, old->item))
+        inherit(message, old, TRUE);
+    message->appeared = store_now();
+    if (!mailbox_add(mailbox, message)) {
+        g_warning("%s: a message of %s cannot be shown", run->store->account->id,
+                  mailbox->wire);
+        return;
+    }
+    disk_batch_put_message(batch, mailbox->number, run->uidvalidity, message);
+    tell_added(run, message);
+}
+
+static gboolean set_flags(Message *message, guint16 flags, const char *keywords)
+{
+    if (message->flags == flags && g_strcmp0(message->keywords, keywords) == 0)
+        return FALSE;
+    message->flags = flags;
+    message_set_keywords(message, keywords);
+    return TRUE;
+}
+
+static void change_flags(SyncRun *run, DiskBatch *batch, guint32 uid, guint16 flags,
+                         const char *keywords)
+{
+    Store *store = run->store;
+    Message *message = mailbox_find_uid(run->mailbox, uid);
+
+    if (!message || !set_flags(message, flags, keywords))
+        return;
+    message->appeared = store_now();
+    disk_batch_put_flags(batch, run->mailbox->number, message);
+    store->params.observer->message_changed(store, run->mailbox, message, store->params.user);
+}
+
+static void on_messages(SyncRun *run, Event *event)
+{
+    DiskBatch *batch = disk_batch_new();
+
+    for (guint i = 0; i < event->messages->len; i++) {
+        Message *message = g_steal_pointer(&g_ptr_array_index(event->messages, i));
+
+        if (run->fresh) {
+            g_ptr_array_add(run->fresh, message);
+        } else if (mailbox_find_uid(run->mailbox, message->uid)) {
+            change_flags(run, batch, message->uid, message->flags, message->keywords);
+            message_free(message);
+        } else {
+            add_message(run, batch, message);
+        }
+    }
+    run->n_done += event->messages->len;
+    disk_submit(run->store->disk, batch, NULL, NULL);
+}
+
+static void on_flags(SyncRun *run, Event *event)
+{
+    DiskBatch *batch = disk_batch_new();
+
+    for (guint i = 0; i < event->flags->len; i++) {
+        FlagChange *change = &g_array_index(event->flags, FlagChange, i);
+
+        change_flags(run, batch, change->uid, change->flags, change->keywords);
+    }
+    disk_submit(run->store->disk, batch, NULL, NULL);
+}
+
+static void remove_message(SyncRun *run, DiskBatch *batch, Message *message)
+{
+    Store *store = run->store;
+    g_autoptr(Message) owned = mailbox_steal(run->mailbox, message);
+
+    disk_batch_remove_message(batch, run->mailbox->number, owned->item);
+    if (owned->is_cached)
+        disk_remove_body(store->disk, run->mailbox->number, owned->item);
+    if (run->mailbox->is_listed)
+        store->params.observer->message_removed(store, run->mailbox, owned,
+                                                store->params.user);
+}
+
+static void on_vanished(SyncRun *run, const UidSet *uids)
+{
+    DiskBatch *batch = disk_batch_new();
+
+    /* From the end, so that the array moves the least. */
+    for (guint r = uid_set_n_ranges(uids); r > 0; r--) {
+        UidRange range = uid_set_range(uids, r - 1);
+
+        for (guint i = mailbox_lower_bound(run->mailbox, range.high); ; i--) {
+            Message *message = i < mailbox_n_messages(run->mailbox)
+                                   ? mailbox_nth(run->mailbox, i)
+                                   : NULL;
+
+            if (message && message->uid < range.low)
+                break;
+            if (message && message->uid <= range.high)
+                remove_message(run, batch, message);
+            if (i == 0)
+                break;
+        }
+    }
+    disk_submit(run->store->disk, batch, NULL, NULL);
+}
+
+/* -- A listing anew -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    guint64 fingerprint, size;
+} Likeness;
+
+static guint likeness_hash(gconstpointer key)
+{
+    return (guint)((const Likeness *)key)->fingerprint;
+}
+
+static gboolean likeness_equal(gconstpointer a, gconstpointer b)
+{
+    const Likeness *x = a, *y = b;
+
+    return x->fingerprint == y->fingerprint && x->size == y->size;
+}
+
+/* Puts the table that was gathered aside in place of the old one. */
+static void replace_table(SyncRun *run)
+{
+    Store *store = run->store;
+    Mailbox *mailbox = run->mailbox;
+    g_autoptr(GPtrArray) old = mailbox_steal_all(mailbox);
+    g_autoptr(GHashTable) alike =
+        g_hash_table_new_full(likeness_hash, likeness_equal, g_free, NULL);
+    g_autoptr(GHashTable) kept = g_hash_table_new(g_direct_hash, g_direct_equal);
+    DiskBatch *batch = disk_batch_new();
+
+    for (guint i = 0; i < old->len; i++) {
+        const Message *message = g_ptr_array_index(old, i);
+        Likeness key = {message->fingerprint, message->size};
+
+        if (message->fingerprint)
+            g_hash_table_insert(alike, g_memdup2(&key, sizeof key), (gpointer)message);
+    }
+    for (guint i = 0; i < run->fresh->len; i++) {
+        Message *message = g_steal_pointer(&g_ptr_array_index(run->fresh, i));
+        Likeness key = {message->fingerprint, message->size};
+        Message *was = message->fingerprint ? g_hash_table_lookup(alike, &key) : NULL;
+
+        if (was && g_hash_table_add(kept, was))
+            inherit(message, was, FALSE);
+        add_message(run, batch, message);
+    }
+    for (guint i = 0; i < old->len; i++) {
+        Message *message = g_ptr_array_index(old, i);
+
+        if (!g_hash_table_contains(kept, message)) {
+            disk_batch_remove_message(batch, mailbox->number, message->item);
+            disk_remove_body(store->disk, mailbox->number, message->item);
+        }
+        store->params.observer->message_removed(store, mailbox, message, store->params.user);
+    }
+    g_clear_pointer(&run->fresh, g_ptr_array_unref);
+    disk_submit(store->disk, batch, NULL, NULL);
+}
+
+static void on_state(SyncRun *run, const Event *event)
+{
+    Store *store = run->store;
+    Mailbox *mailbox = run->mailbox;
+    gboolean was_listed = mailbox->is_listed;
+
+    if (run->fresh)
+        replace_table(run);
+    mailbox->uidvalidity = event->uidvalidity;
+    mailbox->uidnext = event->uidnext;
+    mailbox->highestmodseq = event->highestmodseq;
+    mailbox->n_messages = mailbox_n_messages(mailbox);
+    mailbox->n_unseen = mailbox_count_unseen(mailbox);
+    mailbox->is_listed = TRUE;
+    if (event->compared)
+        mailbox->compared = store_now();
+    if (!was_listed)
+        mailbox_touch(mailbox, store_now());
+    store_put_mailbox(store, mailbox);
+    store->params.observer->mailbox_changed(store, mailbox, store->params.user);
+    end_waits(store, mailbox, NULL, FALSE);
+    read_ahead_policy(store->read_ahead, mailbox);
+}
+
+/* -- Events ------------------------------------------------------------------------------------------------- */
+
+static void apply(SyncRun *run, Event *event);
+
+static void on_recalled(guint16 number, GPtrArray *messages, gboolean is_last,
+                        const GError *error, gpointer user)
+{
+    Store *store = user;
+    SyncRun *run = g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(number));
+
+    if (!run || !run->by_uid)
+        return; /* the mailbox went meanwhile */
+    for (guint i = 0; messages && i < messages->len; i++) {
+        Message *message = g_steal_pointer(&g_ptr_array_index(messages, i));
+
+        g_hash_table_insert(run->by_uid, GUINT_TO_POINTER(message->uid), message);
+    }
+    if (!is_last)
+        return;
+    run->is_recalling = FALSE;
+    /* The last one may be DONE, which ends the run. */
+    while (run && !g_queue_is_empty(&run->held)) {
+        g_autoptr(Event) event = g_queue_pop_head(&run->held);
+
+        apply(run, event);
+        run = g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(number));
+    }
+}
+
+static void on_begin(SyncRun *run, const Event *event)
+{
+    Mailbox *mailbox = run->mailbox;
+
+    run->uidvalidity = event->uidvalidity;
+    run->is_reset = event->is_reset;
+    run->n_expected = event->n_expected;
+    run->n_done = 0;
+    run->began = deadline_now();
+    g_clear_pointer(&run->fresh, g_ptr_array_unref);
+    if (!event->is_reset)
+        return;
+    if (mailbox->is_listed && mailbox_n_messages(mailbox) > 0) {
+        g_message("%s: %s was made anew on the server (UIDVALIDITY %u, was %u); listing it again",
+                  run->store->account->id, mailbox->wire, event->uidvalidity,
+                  mailbox->uidvalidity);
+        run->fresh = g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
+        return;
+    }
+    /* A first listing, perhaps one that was cut short before, or of a mailbox whose index was
+     * lost: state.db knows the items and names it had. */
+    g_ptr_array_unref(mailbox_steal_all(mailbox));
+    if (mailbox->next_item > 1 && event->n_expected > 0) {
+        g_autoptr(UidSet) all = uid_set_new();
+
+        uid_set_add_range(all, 1, G_MAXUINT32);
+        if (!run->by_uid)
+            run->by_uid = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
+                                                (GDestroyNotify)message_free);
+        run->is_recalling = TRUE;
+        disk_recall(run->store->disk, mailbox->number, event->uidvalidity, all, on_recalled,
+                    run->store);
+    }
+}
+
+static void apply(SyncRun *run, Event *event)
+{
+    switch (event->kind) {
+    case EVENT_SYNC_BEGIN:
+        on_begin(run, event);
+        break;
+    case EVENT_MESSAGES:
+        on_messages(run, event);
+        break;
+    case EVENT_FLAGS:
+        on_flags(run, event);
+        break;
+    case EVENT_VANISHED:
+        on_vanished(run, event->uids);
+        break;
+    case EVENT_SYNC_STATE:
+        on_state(run, event);
+        break;
+    case EVENT_DONE:
+        store_sync_done(run->store, event);
+        break;
+    default:
+        g_assert_not_reached();
+    }
+}
+
+/* While state.db is asked, what comes is held back, in order.  TRUE when it was. */
+static gboolean hold(SyncRun *run, const Event *event)
+{
+    Event *copy;
+
+    if (!run->is_recalling)
+        return FALSE;
+    /* The caller frees its event: the contents move to the one that is held. */
+    copy = g_memdup2(event, sizeof *event);
+    memset((Event *)event, 0, sizeof *event);
+    ((Event *)event)->fd = -1;
+    g_queue_push_tail(&run->held, copy);
+    return TRUE;
+}
+
+void store_sync_event(Store *store, Event *event)
+{
+    SyncRun *run = g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(event->mailbox));
+
+    if (!run || run->job != event->job)
+        return; /* of a mailbox that is gone */
+    progress(run);
+    if (!hold(run, event))
+        apply(run, event);
+}
+
+void store_sync_done(Store *store, Event *event)
+{
+    SyncRun *run = g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(event->mailbox));
+    Mailbox *mailbox;
+    gboolean again;
+    JobPriority priority;
+
+    if (!run || run->job != event->job || hold(run, event))
+        return;
+    mailbox = run->mailbox;
+    again = run->again;
+    priority = run->priority;
+    g_hash_table_remove(store->syncs, GUINT_TO_POINTER(mailbox->number));
+    if (event->error)
+        g_message("%s: %s could not be brought up to date: %s", store->account->id,
+                  mailbox->wire, event->error->message);
+    end_waits(store, mailbox, event->error, TRUE);
+    if (again && !event->error)
+        store_request_sync(store, mailbox, priority);
+    store->params.observer->state_changed(store, store->params.user);
+}
+
+/* -- Asking --------------------------------------------------------------------------------------------------- */
+
+static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, const GError *error,
+                      gpointer user)
+{
+    Store *store = user;
+    Mailbox *mailbox = account_find_number(store->account, number);
+    SyncRun *run = g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(number));
+
+    if (!mailbox || mailbox->load != MAILBOX_LOADING)
+        return;
+    for (guint i = 0; messages && i < messages->len; i++)
+        mailbox_add(mailbox, g_steal_pointer(&g_ptr_array_index(messages, i)));
+    if (!is_last)
+        return;
+    mailbox->load = MAILBOX_LOADED;
+    if (error) {
+        g_warning("%s: the cache of %s is damaged (%s); listing it again", store->account->id,
+                  mailbox->wire, error->message);
+        mailbox->is_listed = FALSE;
+        mailbox->uidvalidity = 0;
+    }
+    if (mailbox->is_listed)
+        mailbox->n_messages = mailbox_n_messages(mailbox);
+    end_waits(store, mailbox, NULL, FALSE);
+    if (run)
+        run_sync(run);
+}
+
+static void run_sync(SyncRun *run)
+{
+    Store *store = run->store;
+    Mailbox *mailbox = run->mailbox;
+    Job *job;
+    gint64 now = store_now();
+
+    if (store->link > LINK_ONLINE) {
+        g_hash_table_remove(store->syncs, GUINT_TO_POINTER(mailbox->number));
+        return;
+    }
+    job = job_new(JOB_SYNC, run->priority);
+    job->mailbox = mailbox->number;
+    job->wire = g_strdup(mailbox->wire);
+    job->known.uids = mailbox_uids(mailbox);
+    job->known.n_messages = mailbox_n_messages(mailbox);
+    job->known.want_names = store->params.config->names == CONFIG_NAMES_FULL;
+    if (mailbox->is_listed) {
+        job->known.uidvalidity = mailbox->uidvalidity;
+        job->known.uidnext = mailbox->uidnext;
+        job->known.highestmodseq = mailbox->highestmodseq;
+        job->known.compare_all = now - mailbox->compared > COMPARE_SECONDS;
+        job->known.all_flags = job->known.compare_all;
+    }
+    run->job = job->id;
+    store_submit(store, job);
+}
+
+static void load(Store *store, Mailbox *mailbox)
+{
+    if (mailbox->load != MAILBOX_UNLOADED)
+        return;
+    mailbox->load = MAILBOX_LOADING;
+    disk_load_messages(store->disk, mailbox->number, on_loaded, store);
+}
+
+gboolean store_is_syncing(const Store *store, const Mailbox *mailbox)
+{
+    return find_run(store, mailbox) != NULL;
+}
+
+void store_request_sync(Store *store, Mailbox *mailbox, JobPriority priority)
+{
+    SyncRun *run = find_run(store, mailbox);
+
+    if (mailbox->is_container || mailbox->is_gone || !store->backend)
+        return;
+    if (run) {
+        /* What is queued or under way was asked for before this: once more, after it. */
+        run->again = run->again || run->job != 0;
+        run->priority = MIN(run->priority, priority);
+    } else if (store->link <= LINK_ONLINE) {
+        run = g_new0(SyncRun, 1);
+        run->store = store;
+        run->mailbox = mailbox;
+        run->priority = priority;
+        run->began = deadline_now();
+        g_hash_table_insert(store->syncs, GUINT_TO_POINTER(mailbox->number), run);
+    }
+    if (run && run->job == 0 && mailbox->load == MAILBOX_LOADED)
+        run_sync(run);
+    else
+        load(store, mailbox);
+}
+
+void store_drop_sync(Store *store, const Mailbox *mailbox)
+{
+    g_autoptr(GError) error = NULL;
+
+    mail_fail(&error, MAIL_ERROR_GONE, "the mailbox %s is gone", mailbox->wire);
+    end_waits(store, mailbox, error, TRUE);
+    g_hash_table_remove(store->syncs, GUINT_TO_POINTER(mailbox->number));
+}

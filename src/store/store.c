@@ -1,0 +1,626 @@
+/* One account's store: opening, the list of mailboxes, the state of the connection, polling.
+ *
+ * The rule throughout: the model is changed first, then the disk is told by a batch, then the
+ * observer.  Nothing waits.
+ */
+#include "store/store-internal.h"
+#include "base/deadline.h"
+#include "base/error.h"
+#include "client/imap-session.h"
+
+#include <string.h>
+
+enum {
+    QUOTA_SECONDS = 3600,
+    /* With NOTIFY the server says what changes; a poll is only a net under it. */
+    POLL_WITH_PUSH_SECONDS = 900,
+    /* Mailboxes opened within this time are kept up to date. */
+    USED_SECONDS = 30 * 24 * 3600,
+};
+
+/* What DiskMailbox.list_flags holds beside the backend's. */
+#define FLAG_CONTAINER (1u << 31)
+#define FLAG_READONLY (1u << 30)
+
+gint64 store_now(void)
+{
+    return g_get_real_time() / G_USEC_PER_SEC;
+}
+
+void store_submit(Store *store, Job *job)
+{
+    if (store->backend)
+        store->ops->submit(store->backend, job);
+    else
+        job_free(job);
+}
+
+static void tell_state(Store *store)
+{
+    store->params.observer->state_changed(store, store->params.user);
+}
+
+/* -- Mailboxes ----------------------------------------------------------------------------------- */
+
+DiskMailbox store_disk_mailbox(const Mailbox *mailbox)
+{
+    return (DiskMailbox){
+        .number = mailbox->number,
+        .wire = mailbox->wire,
+        .path = mailbox->path,
+        .delimiter = mailbox->delimiter,
+        .list_flags = mailbox->list_flags | (mailbox->is_container ? FLAG_CONTAINER : 0) |
+                      (mailbox->is_readonly ? FLAG_READONLY : 0),
+        .uidvalidity = mailbox->uidvalidity,
+        .uidnext = mailbox->uidnext,
+        .highestmodseq = mailbox->highestmodseq,
+        .n_messages = mailbox->n_messages,
+        .n_unseen = mailbox->n_unseen,
+        .is_listed = mailbox->is_listed,
+        .used = mailbox->used,
+        .compared = mailbox->compared,
+        .changed = mailbox->changed,
+    };
+}
+
+void store_put_mailbox(Store *store, const Mailbox *mailbox)
+{
+    DiskBatch *batch = disk_batch_new();
+    DiskMailbox row = store_disk_mailbox(mailbox);
+
+    disk_batch_put_mailbox(batch, &row);
+    disk_submit(store->disk, batch, NULL, NULL);
+}
+
+static void restore_mailbox(Store *store, const DiskMailbox *row)
+{
+    AccountMailboxSpec spec = {row->number, row->wire, row->path, row->delimiter,
+                               store->ops->encode};
+    Mailbox *mailbox = account_add(store->account, &spec, NULL);
+
+    if (!mailbox)
+        return;
+    mailbox->list_flags = row->list_flags & ~(FLAG_CONTAINER | FLAG_READONLY);
+    mailbox->is_container = (row->list_flags & FLAG_CONTAINER) != 0;
+    mailbox->is_readonly = (row->list_flags & FLAG_READONLY) != 0;
+    mailbox->uidvalidity = row->uidvalidity;
+    mailbox->uidnext = row->uidnext;
+    mailbox->highestmodseq = row->highestmodseq;
+    mailbox->n_messages = row->n_messages;
+    mailbox->n_unseen = row->n_unseen;
+    mailbox->is_listed = row->is_listed;
+    mailbox->used = row->used;
+    mailbox->compared = row->compared;
+    mailbox->changed = row->changed;
+    mailbox->load = mailbox->is_container ? MAILBOX_LOADED : MAILBOX_UNLOADED;
+    mailbox->next_item = disk_next_item(store->disk, row->number);
+}
+
+/* In the order of their numbers, so that containers, which were numbered first, come before
+ * what lies in them. */
+static gint by_number(gconstpointer a, gconstpointer b)
+{
+    const DiskMailbox *const *x = a, *const *y = b;
+
+    return (int)(*x)->number - (int)(*y)->number;
+}
+
+static gboolean restore(Store *store, GError **error)
+{
+    g_autoptr(GPtrArray) rows = disk_load_mailboxes(store->disk, error);
+
+    if (!rows)
+        return FALSE;
+    g_ptr_array_sort(rows, by_number);
+    for (guint i = 0; i < rows->len; i++)
+        restore_mailbox(store, g_ptr_array_index(rows, i));
+    store->account->is_listed = rows->len > 0;
+    return TRUE;
+}
+
+static void add_mailbox(Store *store, const ListedMailbox *listed)
+{
+    g_autoptr(GPtrArray) made = g_ptr_array_new();
+    AccountMailboxSpec spec = {0, listed->wire, listed->path, listed->delimiter,
+                               store->ops->encode};
+    Mailbox *mailbox = account_find_wire(store->account, listed->wire);
+    gboolean is_new = mailbox == NULL;
+    gint64 now = store_now();
+
+    mailbox = account_add(store->account, &spec, made);
+    if (!mailbox) {
+        g_warning("%s: the mailbox \"%s\" cannot be shown: too many, or nested too deep",
+                  store->account->id, listed->wire);
+        return;
+    }
+    if (!is_new && mailbox->list_flags == listed->list_flags &&
+        mailbox->is_container == listed->is_container)
+        return;
+    mailbox->list_flags = listed->list_flags;
+    mailbox->is_container = listed->is_container;
+    if (is_new) {
+        mailbox->load = mailbox->is_container ? MAILBOX_LOADED : MAILBOX_UNLOADED;
+        mailbox->next_item = disk_next_item(store->disk, mailbox->number);
+        g_ptr_array_add(made, mailbox);
+    } else {
+        store_put_mailbox(store, mailbox);
+    }
+    for (guint i = 0; i < made->len; i++) {
+        Mailbox *each = g_ptr_array_index(made, i);
+
+        mailbox_touch(each, now);
+        mailbox_touch(each->parent, now);
+        store_put_mailbox(store, each);
+        store->params.observer->mailbox_added(store, each, store->params.user);
+    }
+}
+
+static void remove_mailbox(Store *store, Mailbox *mailbox)
+{
+    DiskBatch *batch = disk_batch_new();
+    g_autoptr(GPtrArray) gone = g_ptr_array_new();
+
+    for (guint i = 0; i < store->account->all->len; i++) {
+        Mailbox *each = g_ptr_array_index(store->account->all, i);
+        Mailbox *above = each;
+
+        while (above && above != mailbox)
+            above = above->parent;
+        if (above && !each->is_gone)
+            g_ptr_array_add(gone, each);
+    }
+    for (guint i = gone->len; i > 0; i--) {
+        Mailbox *each = g_ptr_array_index(gone, i - 1);
+
+        store_drop_sync(store, each);
+        disk_batch_remove_mailbox(batch, each->number);
+        store->params.observer->mailbox_removed(store, each, store->params.user);
+    }
+    mailbox_touch(mailbox->parent, store_now());
+    account_remove(store->account, mailbox);
+    disk_submit(store->disk, batch, NULL, NULL);
+}
+
+/* A container that was made because something lay below it, and where nothing does any more. */
+static gboolean is_needed(const Mailbox *mailbox, GHashTable *listed)
+{
+    if (g_hash_table_contains(listed, mailbox->wire))
+        return TRUE;
+    for (guint i = 0; i < mailbox->children->len; i++)
+        if (is_needed(g_ptr_array_index(mailbox->children, i), listed))
+            return TRUE;
+    return FALSE;
+}
+
+static void remove_unlisted(Store *store, Mailbox *parent, GHashTable *listed)
+{
+    for (guint i = parent->children->len; i > 0; i--) {
+        Mailbox *child = g_ptr_array_index(parent->children, i - 1);
+
+        if (!is_needed(child, listed)) {
+            remove_mailbox(store, child);
+        } else if (!g_hash_table_contains(listed, child->wire) && !child->is_container) {
+            /* The mailbox went, those below it stay: a plain directory now. */
+            child->is_container = TRUE;
+            remove_unlisted(store, child, listed);
+        } else {
+            remove_unlisted(store, child, listed);
+        }
+    }
+}
+
+/* The path as folders= sees it. */
+static gboolean is_wanted(const Store *store, const ListedMailbox *listed)
+{
+    g_autofree char *path = g_strjoinv("/", listed->path);
+
+    return config_wants_folder(store->params.config, path);
+}
+
+static void on_mailboxes(Store *store, Event *event)
+{
+    g_autoptr(GHashTable) listed = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < event->mailboxes->len; i++) {
+        ListedMailbox *each = &g_array_index(event->mailboxes, ListedMailbox, i);
+        Mailbox *mailbox;
+
+        if (!each->path) { /* MYRIGHTS of one */
+            mailbox = account_find_wire(store->account, each->wire);
+            if (mailbox && mailbox->is_readonly != each->is_readonly) {
+                mailbox->is_readonly = each->is_readonly;
+                store_put_mailbox(store, mailbox);
+            }
+            continue;
+        }
+        if (!is_wanted(store, each))
+            continue;
+        add_mailbox(store, each);
+        mailbox = account_find_wire(store->account, each->wire);
+        if (mailbox)
+            g_hash_table_add(listed, mailbox->wire);
+    }
+    if (!event->is_whole)
+        return;
+    /* An empty list is an answer that no server means: every account has INBOX. */
+    if (g_hash_table_size(listed) > 0)
+        remove_unlisted(store, store->account->root, listed);
+    store->account->is_listed = TRUE;
+    store->params.observer->mailbox_changed(store, store->account->root, store->params.user);
+    store_listed(store);
+}
+
+/* -- Polling ---------------------------------------------------------------------------------------- */
+
+static gboolean is_used(const Mailbox *mailbox, gint64 now)
+{
+    return !mailbox->is_gone && !mailbox->is_container &&
+           (g_str_equal(mailbox->wire, "INBOX") ||
+            (mailbox->used && now - mailbox->used < USED_SECONDS));
+}
+
+static void ask_list(Store *store, JobPriority priority)
+{
+    Job *job;
+    gint64 now = store_now();
+
+    if (store->list_job || store->link != LINK_ONLINE)
+        return;
+    job = job_new(JOB_LIST, priority);
+    job->status_of = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < store->account->all->len; i++) {
+        const Mailbox *mailbox = g_ptr_array_index(store->account->all, i);
+
+        if (mailbox->is_listed && is_used(mailbox, now))
+            g_ptr_array_add(job->status_of, g_strdup(mailbox->wire));
+    }
+    if (now - store->quota_asked > QUOTA_SECONDS) {
+        job->with_quota = TRUE;
+        store->quota_asked = now;
+    }
+    store->list_job = job->id;
+    store_submit(store, job);
+}
+
+static gboolean poll_now(gpointer user)
+{
+    Store *store = user;
+
+    store->poll_timer = 0;
+    ask_list(store, JOB_BACKGROUND);
+    return G_SOURCE_REMOVE;
+}
+
+static void schedule_poll(Store *store)
+{
+    guint seconds = store->params.config->poll_seconds;
+
+    if (store->poll_timer)
+        g_source_remove(store->poll_timer);
+    if (store->has_push)
+        seconds = MAX(seconds, POLL_WITH_PUSH_SECONDS);
+    store->poll_timer = g_timeout_add_seconds(seconds, poll_now, store);
+}
+
+/* Without CONDSTORE nothing but UNSEEN tells that a flag changed: what is in use is looked at
+ * anew at each poll. */
+static void sync_what_cannot_tell(Store *store)
+{
+    gint64 now = store_now();
+
+    for (guint i = 0; i < store->account->all->len; i++) {
+        Mailbox *mailbox = g_ptr_array_index(store->account->all, i);
+
+        if (mailbox->load == MAILBOX_LOADED && mailbox->is_listed &&
+            mailbox->highestmodseq == 0 && is_used(mailbox, now))
+            store_request_sync(store, mailbox, JOB_BACKGROUND);
+    }
+}
+
+static void on_listed(Store *store, const GError *error, gboolean is_first)
+{
+    Mailbox *inbox = account_find_wire(store->account, "INBOX");
+    gint64 now = store_now();
+
+    store->list_job = 0;
+    schedule_poll(store);
+    if (error) {
+        g_message("%s: the mailboxes could not be listed: %s", store->account->id,
+                  error->message);
+        return;
+    }
+    read_ahead_resume(store->read_ahead);
+    if (!is_first) {
+        sync_what_cannot_tell(store);
+        return;
+    }
+    if (inbox) {
+        store->ops->watch(store->backend, inbox->wire);
+        if (!store_is_syncing(store, inbox))
+            store_request_sync(store, inbox, JOB_BACKGROUND);
+    }
+    for (guint i = 0; i < store->account->all->len; i++) {
+        Mailbox *mailbox = g_ptr_array_index(store->account->all, i);
+
+        /* A listing that was cut short, or never begun: INBOX and what was opened before. */
+        if (is_used(mailbox, now) && !mailbox->is_listed && !store_is_syncing(store, mailbox))
+            store_request_sync(store, mailbox, JOB_BACKGROUND);
+    }
+}
+
+static gboolean differs(const Mailbox *mailbox, const Event *event)
+{
+    guint items = event->status_items;
+
+    return ((items & IMAP_STATUS_UIDVALIDITY) && event->uidvalidity != mailbox->uidvalidity) ||
+           ((items & IMAP_STATUS_UIDNEXT) && event->uidnext != mailbox->uidnext) ||
+           ((items & IMAP_STATUS_MESSAGES) && event->n_messages != mailbox->n_messages) ||
+           ((items & IMAP_STATUS_UNSEEN) && event->n_unseen != mailbox->n_unseen) ||
+           ((items & IMAP_STATUS_HIGHESTMODSEQ) && event->highestmodseq &&
+            event->highestmodseq != mailbox->highestmodseq);
+}
+
+static void on_status(Store *store, const Event *event)
+{
+    Mailbox *mailbox = account_find_wire(store->account, event->wire);
+
+    if (!mailbox || mailbox->is_container)
+        return;
+    if (mailbox->is_listed) {
+        if (differs(mailbox, event))
+            store_request_sync(store, mailbox, JOB_WAITED);
+        return;
+    }
+    if (event->status_items & IMAP_STATUS_MESSAGES)
+        mailbox->n_messages = event->n_messages;
+    if (event->status_items & IMAP_STATUS_UNSEEN)
+        mailbox->n_unseen = event->n_unseen;
+}
+
+static void on_changed(Store *store, const Event *event)
+{
+    Mailbox *mailbox = *event->wire ? account_find_wire(store->account, event->wire) : NULL;
+
+    if (!*event->wire)
+        ask_list(store, JOB_WAITED);
+    else if (mailbox)
+        store_request_sync(store, mailbox, JOB_WAITED);
+}
+
+/* -- The connection's state -------------------------------------------------------------------------- */
+
+gboolean store_fail_offline(const Store *store, GError **error)
+{
+    const char *reason = store->reason ? store->reason : "not connected yet";
+
+    switch (store->link) {
+    case LINK_REFUSED:
+        return mail_fail(error, MAIL_ERROR_AUTH, "%s", reason);
+    case LINK_LOCKED:
+        return mail_fail(error, MAIL_ERROR_LOCKED, "%s", reason);
+    default:
+        return mail_fail(error, MAIL_ERROR_OFFLINE, "%s is offline: %s", store->account->id,
+                         reason);
+    }
+}
+
+static void on_link(Store *store, Event *event)
+{
+    LinkState before = store->link;
+
+    store->link = event->link;
+    g_free(store->reason);
+    store->reason = event->error ? g_strdup(event->error->message) : NULL;
+    if (event->link == LINK_ONLINE) {
+        if (event->server) {
+            g_free(store->server);
+            store->server = g_steal_pointer(&event->server);
+        }
+        if (event->mechanism) {
+            g_free(store->mechanism);
+            store->mechanism = g_steal_pointer(&event->mechanism);
+        }
+        if (store->has_push != event->is_whole) {
+            store->has_push = event->is_whole;
+            schedule_poll(store);
+        }
+    }
+    if (before != store->link)
+        g_message("%s: %s%s%s", store->account->id,
+                  ((const char *[]){"connecting", "online", "offline", "locked",
+                                    "refused"})[store->link],
+                  store->reason ? ": " : "", store->reason ? store->reason : "");
+    if (store->link == LINK_ONLINE && before != LINK_ONLINE) {
+        store->was_polled = FALSE;
+        store->has_push = FALSE;
+        ask_list(store, JOB_WAITED);
+    } else if (store->link > LINK_ONLINE) {
+        g_autoptr(GError) error = NULL;
+
+        store_fail_offline(store, &error);
+        store_fail_waits(store, error);
+    }
+    tell_state(store);
+}
+
+static void on_done(Store *store, Event *event)
+{
+    switch (event->done->kind) {
+    case JOB_LIST:
+        if (event->done->id == store->list_job)
+            on_listed(store, event->error, !store->was_polled);
+        store->was_polled = store->was_polled || !event->error;
+        break;
+    case JOB_SYNC:
+        store_sync_done(store, event);
+        break;
+    case JOB_FETCH:
+        store_body_done(store, event);
+        break;
+    }
+}
+
+static void on_event(Event *event, gpointer user)
+{
+    g_autoptr(Event) owned = event;
+    Store *store = user;
+
+    switch (event->kind) {
+    case EVENT_DONE:
+        on_done(store, event);
+        break;
+    case EVENT_LINK:
+        on_link(store, event);
+        break;
+    case EVENT_MAILBOXES:
+        on_mailboxes(store, event);
+        break;
+    case EVENT_STATUS:
+        on_status(store, event);
+        break;
+    case EVENT_QUOTA:
+        store->quota_used = event->used;
+        store->quota_limit = event->limit;
+        tell_state(store);
+        break;
+    case EVENT_CHANGED:
+        on_changed(store, event);
+        break;
+    case EVENT_SYNC_BEGIN:
+    case EVENT_MESSAGES:
+    case EVENT_FLAGS:
+    case EVENT_VANISHED:
+    case EVENT_SYNC_STATE:
+        store_sync_event(store, event);
+        break;
+    case EVENT_BODY_BEGIN:
+    case EVENT_BODY_DATA:
+    case EVENT_BODY_WHOLE:
+    case EVENT_BODY_FAILED:
+        store_body_event(store, event);
+        break;
+    }
+}
+
+/* -- Life ------------------------------------------------------------------------------------------------ */
+
+Store *store_open(const StoreParams *params, GError **error)
+{
+    Store *store = g_new0(Store, 1);
+
+    store->params = *params;
+    store->ops = &imap_backend_ops;
+    store->link = LINK_CONNECTING;
+    store->account = account_new(params->config->id, params->number, params->show);
+    store->syncs = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, store_sync_free);
+    store->bodies = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    store->fetching = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+                                            (GDestroyNotify)g_ptr_array_unref);
+    store->read_ahead = read_ahead_new(store);
+    store->disk = disk_open(params->cache_dir, params->state_dir, error);
+    if (!store->disk || !restore(store, error)) {
+        store_close(store);
+        return NULL;
+    }
+    return store;
+}
+
+void store_start(Store *store)
+{
+    BackendParams params = {
+        .config = store->params.config,
+        .broker = store->params.broker,
+        .disk = store->disk,
+        .event = on_event,
+        .user = store,
+    };
+
+    store->backend = store->ops->start(&params);
+}
+
+void store_close(Store *store)
+{
+    if (!store)
+        return;
+    if (store->poll_timer)
+        g_source_remove(store->poll_timer);
+    if (store->backend)
+        store->ops->stop(g_steal_pointer(&store->backend));
+    while (store->waits)
+        store_wait_cancel(store->waits->data);
+    if (store->used_timer)
+        g_source_remove(store->used_timer);
+    if (store->used)
+        disk_submit(store->disk, g_steal_pointer(&store->used), NULL, NULL);
+    disk_close(store->disk);
+    read_ahead_free(store->read_ahead);
+    g_hash_table_unref(store->syncs);
+    g_hash_table_unref(store->bodies);
+    g_hash_table_unref(store->fetching);
+    account_free(store->account);
+    g_free(store->reason);
+    g_free(store->server);
+    g_free(store->mechanism);
+    g_free(store);
+}
+
+Account *store_account(const Store *store)
+{
+    return store->account;
+}
+
+const ConfigAccount *store_config(const Store *store)
+{
+    return store->params.config;
+}
+
+void store_mark_used(Store *store, Mailbox *mailbox)
+{
+    enum { WORTH_WRITING = 3600 };
+    gint64 now = store_now();
+
+    if (mailbox->is_container || now - mailbox->used < WORTH_WRITING)
+        return;
+    mailbox->used = now;
+    store_put_mailbox(store, mailbox);
+}
+
+void store_reconnect(Store *store)
+{
+    if (store->backend)
+        store->ops->reconnect(store->backend);
+}
+
+GHashTable *store_commands(const Store *store)
+{
+    guint64 in, out;
+    guint n;
+
+    if (!store->backend)
+        return g_hash_table_new(g_str_hash, g_str_equal);
+    return store->ops->traffic(store->backend, &in, &out, &n);
+}
+
+void store_facts(const Store *store, StoreFacts *ret_facts)
+{
+    *ret_facts = (StoreFacts){
+        .link = store->link,
+        .reason = store->reason,
+        .server = store->server,
+        .mechanism = store->mechanism,
+        .has_push = store->has_push,
+        .cache_bytes = disk_body_bytes(store->disk),
+        .quota_used = store->quota_used,
+        .quota_limit = store->quota_limit,
+        .n_jobs = g_hash_table_size(store->syncs) + g_hash_table_size(store->fetching),
+        .disk_warning = disk_warning(store->disk),
+        .disk_failure = disk_failure(store->disk),
+        .n_to_fetch = read_ahead_n_wanted(store->read_ahead),
+    };
+    if (store->backend)
+        g_hash_table_unref(store->ops->traffic(store->backend, &ret_facts->octets_in,
+                                               &ret_facts->octets_out,
+                                               &ret_facts->n_connections));
+    store_running_sync(store, &ret_facts->n_synced, &ret_facts->n_to_sync, &ret_facts->syncing,
+                       &ret_facts->sync_began);
+}
