@@ -1,0 +1,186 @@
+"""A TCP proxy before a server: counts IMAP commands, delays, cuts, and lets nothing through.
+
+It reads the client's side as IMAP, so it must stand before a plain-text server.  Counts are
+taken where nobody can cheat: on the wire.
+"""
+import collections
+import re
+import socket
+import threading
+import time
+
+LITERAL = re.compile(rb"\{(\d+)(\+?)\}$")
+COMMAND = re.compile(rb"^([A-Za-z0-9.]+) (?:(UID) )?([A-Za-z]+)")
+CHUNK = 65536
+
+
+class CommandReader:
+    """Splits what a client sends into commands; literals are no commands."""
+
+    def __init__(self, found):
+        self.found = found
+        self.line = b""
+        self.command = b""
+        self.skip = 0
+
+    def feed(self, data):
+        while data:
+            if self.skip:
+                n = min(self.skip, len(data))
+                self.skip -= n
+                data = data[n:]
+                continue
+            piece, newline, data = data.partition(b"\n")
+            self.line += piece
+            if not newline:
+                return
+            line, self.line = self.line.rstrip(b"\r"), b""
+            self.command += line
+            literal = LITERAL.search(line)
+            if literal:
+                self.skip = int(literal.group(1))
+                continue
+            command, self.command = self.command, b""
+            self.found(command)
+
+
+class Proxy:
+    """Listens on .port.  Settings may change at any time:
+
+    delay       seconds that each piece of data waits, in each direction
+    cut_after   octets from the server after which a new connection is cut; None is never
+    frozen      True: accepts and reads, but passes nothing on (a black hole)
+    refuse      True: every connection is closed at once, and the ones that stand
+    """
+
+    def __init__(self, target_port):
+        self.target_port = target_port
+        self.delay = 0.0
+        self.cut_after = None
+        self.frozen = False
+        self.refuse = False
+        self.lock = threading.Lock()
+        self.commands = []       # (connection number, line), without literals' contents
+        self.n_connections = 0
+        self.n_cut = 0
+        self.octets_down = 0
+        self.open = set()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self):
+        return "imap+plain://127.0.0.1:%d" % self.port
+
+    def close(self):
+        self.listener.close()
+        self.cut()
+
+    def cut(self):
+        """Cuts all connections that stand."""
+        with self.lock:
+            connections = list(self.open)
+        for connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def down(self):
+        self.refuse = True
+        self.cut()
+
+    def up(self):
+        self.refuse = False
+
+    def forget(self):
+        """Starts all counts again."""
+        with self.lock:
+            self.commands = []
+            self.octets_down = 0
+            self.n_connections = 0
+            self.n_cut = 0
+
+    def lines(self, pattern=""):
+        """The commands that were sent, as text, that match."""
+        with self.lock:
+            text = [line.decode("latin-1") for _, line in self.commands]
+        return [line for line in text if re.search(pattern, line, re.I)]
+
+    def verbs(self):
+        """How often each command was sent, a Counter: FETCH counts UID FETCH too."""
+        found = collections.Counter()
+        for line in self.lines():
+            match = COMMAND.match(line.encode("latin-1"))
+            if match:
+                found[match.group(3).decode("ascii").upper()] += 1
+        return found
+
+    def body_fetches(self):
+        """FETCH commands that ask for whole messages or parts of bodies, but not for header
+        fields."""
+        return [line for line in self.lines(r"\bFETCH\b")
+                if re.search(r"BODY(\.PEEK)?\[(\]|TEXT|\d)|RFC822(\.TEXT)?[ )]|BINARY", line, re.I)]
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            if self.refuse:
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target_port))
+            except OSError:
+                client.close()
+                continue
+            for s in (client, server):
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self.n_connections += 1
+                number = self.n_connections
+                self.open |= {client, server}
+            reader = CommandReader(lambda line, n=number: self._note(n, line))
+            threading.Thread(target=self._copy, daemon=True,
+                             args=(client, server, reader.feed, None)).start()
+            threading.Thread(target=self._copy, daemon=True,
+                             args=(server, client, self._count, self.cut_after)).start()
+
+    def _note(self, number, line):
+        with self.lock:
+            self.commands.append((number, line))
+
+    def _count(self, data):
+        with self.lock:
+            self.octets_down += len(data)
+
+    def _copy(self, source, sink, see, limit):
+        try:
+            while True:
+                data = source.recv(CHUNK)
+                if not data:
+                    break
+                while self.frozen:
+                    time.sleep(0.05)
+                if self.delay:
+                    time.sleep(self.delay)
+                if limit is not None:
+                    data, limit = data[:limit], limit - len(data)
+                see(data)
+                sink.sendall(data)
+                if limit is not None and limit <= 0:
+                    with self.lock:
+                        self.n_cut += 1
+                    break
+        except OSError:
+            pass
+        with self.lock:
+            self.open -= {source, sink}
+        for s in (source, sink):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        # Both directions end here; the one that is left holds the last reference.
