@@ -26,14 +26,6 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
-def binary():
-    path = os.environ.get("MAILFS", "")
-    if not os.access(path, os.X_OK):
-        pytest.exit("MAILFS must name the program under test; tests/run does it", 2)
-    return os.path.abspath(path)
-
-
-@pytest.fixture(scope="session")
 def area():
     """One folder for everything; the unprivileged servers can enter it."""
     path = tempfile.mkdtemp(prefix="mailfs-tests-")
@@ -41,6 +33,15 @@ def area():
     yield path
     if not os.environ.get("MAILFS_TEST_KEEP"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def binary(area):
+    """The program, copied to where every user can run it."""
+    path = os.environ.get("MAILFS", "")
+    if not os.access(path, os.X_OK):
+        pytest.exit("MAILFS must name the program under test; tests/run does it", 2)
+    return shutil.copy(path, os.path.join(area, "mailfs"))
 
 
 @pytest.fixture
