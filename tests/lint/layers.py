@@ -46,7 +46,7 @@ IMPURE = (r"#\s*include\s*<(gio/|sys/socket\.h|sys/epoll\.h|poll\.h|fcntl\.h|uni
 
 # (path, what): why this one may.
 EXCEPTIONS = {
-    ("src/net/resolver.c", "threads"):
+    ("src/net/resolve.c", "threads"):
         "getaddrinfo() has no deadline of its own; one helper thread gives it one",
 }
 

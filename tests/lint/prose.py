@@ -5,7 +5,7 @@ import re
 import source
 
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-OPENING_WORDS = 8
+OPENING_WORDS = 6
 
 
 def opening(text):
