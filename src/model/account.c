@@ -117,6 +117,7 @@ static Mailbox *insert(Account *account, const AccountMailboxSpec *spec, Mailbox
     const char *wire = g_ascii_strcasecmp(spec->wire, "INBOX") == 0 ? "INBOX" : spec->wire;
     guint16 number = spec->number ? spec->number : take_number(account, wire);
     Mailbox *mailbox;
+    guint at;
 
     if (number == 0 || account_find_number(account, number))
         return NULL;
@@ -127,7 +128,10 @@ static Mailbox *insert(Account *account, const AccountMailboxSpec *spec, Mailbox
     mailbox->parent = parent;
     mailbox->label = make_label(account, parent, mailbox);
     g_ptr_array_add(account->all, mailbox);
-    g_ptr_array_add(parent->children, mailbox);
+    at = parent->children->len;
+    while (at > 0 && ((Mailbox *)g_ptr_array_index(parent->children, at - 1))->number > number)
+        at--;
+    g_ptr_array_insert(parent->children, (gint)at, mailbox);
     g_hash_table_insert(account->by_number, GUINT_TO_POINTER(number), mailbox);
     g_hash_table_insert(account->by_wire, mailbox->wire, mailbox);
     return mailbox;

@@ -1,0 +1,389 @@
+/* Directories: looking names up, listing, attributes.
+ *
+ * What the model has is answered at once.  A mailbox that was never listed makes OPENDIR (and a
+ * LOOKUP that could name a message) wait until the listing is whole: a partial directory would
+ * make a backup delete what it does not see.  READDIR itself never waits, for while it did, a
+ * stat beside it waited too (measured).
+ */
+#include "fs/internal.h"
+#include "fs/errno.h"
+#include "tree/attr.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* -- Waiting for a listing ------------------------------------------------------------------------- */
+
+typedef struct {
+    FsWait *wait;
+    StoreWait *store_wait;
+    fuse_ino_t ino; /* the directory */
+    char *name;     /* LOOKUP, or NULL for OPENDIR */
+    struct fuse_file_info fi;
+} Pending;
+
+static void pending_free(Pending *pending)
+{
+    g_free(pending->name);
+    g_free(pending);
+}
+
+static gint64 pending_progress(gpointer data)
+{
+    return store_wait_progress(((Pending *)data)->store_wait);
+}
+
+static void pending_give_up(gpointer data)
+{
+    store_give_up_wait(((Pending *)data)->store_wait);
+}
+
+static void pending_cancel(gpointer data)
+{
+    Pending *pending = data;
+
+    store_wait_cancel(pending->store_wait);
+    pending_free(pending);
+}
+
+static const FsWaitOps pending_ops = {pending_progress, pending_give_up, pending_cancel};
+
+static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name, gboolean may_wait);
+
+static void on_ready(const GError *error, gpointer user)
+{
+    Pending *pending = user;
+    fuse_req_t req = fs_wait_end(pending->wait);
+
+    if (error)
+        (void)fuse_reply_err(req, fs_errno(error, FALSE));
+    else if (pending->name)
+        lookup(req, pending->ino, pending->name, FALSE);
+    else
+        (void)fuse_reply_open(req, &pending->fi);
+    pending_free(pending);
+}
+
+static void wait_for(fuse_req_t req, fuse_ino_t ino, const FsNode *node, const char *name,
+                     const struct fuse_file_info *fi)
+{
+    Pending *pending = g_new0(Pending, 1);
+
+    pending->ino = ino;
+    pending->name = g_strdup(name);
+    if (fi)
+        pending->fi = *fi;
+    pending->store_wait = store_wait(node->store, node->mailbox, on_ready, pending);
+    /* An OPENDIR holds no lock in the kernel: only a LOOKUP keeps announcements back. */
+    pending->wait = fs_wait_new(fs_of(req), req, &pending_ops, name ? ino : 0, pending);
+}
+
+/* -- Lookup --------------------------------------------------------------------------------------------- */
+
+static void reply_node(fuse_req_t req, const FsNode *node)
+{
+    struct fuse_entry_param entry;
+
+    fs_entry(fs_of(req), node, &entry);
+    (void)fuse_reply_entry(req, &entry);
+}
+
+static void reply_virtual(fuse_req_t req, guint item)
+{
+    FsNode node = {.kind = INODE_VIRTUAL, .item = item};
+
+    if (item)
+        reply_node(req, &node);
+    else
+        (void)fuse_reply_err(req, ENOENT);
+}
+
+static void lookup_account(fuse_req_t req, const Fs *fs, const char *name)
+{
+    for (guint i = 0; i < fs->stores->len; i++) {
+        Store *store = g_ptr_array_index(fs->stores, i);
+        FsNode node = fs_node_mailbox(store, store_account(store)->root);
+
+        if (g_str_equal(store_account(store)->id, name)) {
+            reply_node(req, &node);
+            return;
+        }
+    }
+    (void)fuse_reply_err(req, ENOENT);
+}
+
+/* Names that tools probe for (.git, .hidden, Makefile) are no reason to list a mailbox. */
+static gboolean may_be_message(const char *name)
+{
+    return *name != '.' && g_str_has_suffix(name, ".eml");
+}
+
+static void lookup_in_mailbox(fuse_req_t req, fuse_ino_t parent, const FsNode *node,
+                              const char *name, gboolean may_wait)
+{
+    Mailbox *child = account_find_label(node->mailbox, name);
+    Message *message;
+
+    if (child) {
+        FsNode found = fs_node_mailbox(node->store, child);
+
+        reply_node(req, &found);
+        return;
+    }
+    if (!store_is_ready(node->store, node->mailbox) && may_wait &&
+        (node->mailbox->is_container || may_be_message(name))) {
+        wait_for(req, parent, node, name, NULL);
+        return;
+    }
+    message = attr_find_shown(node->mailbox, name);
+    if (message) {
+        FsNode found = fs_node_message(node->store, node->mailbox, message);
+
+        reply_node(req, &found);
+        return;
+    }
+    (void)fuse_reply_err(req, ENOENT);
+}
+
+static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name, gboolean may_wait)
+{
+    const Fs *fs = fs_of(req);
+    FsNode node;
+
+    if (!fs_node(fs, parent, &node))
+        (void)fuse_reply_err(req, ENOENT);
+    else if (parent == FUSE_ROOT_ID && g_str_equal(name, VIRTUAL_NAME))
+        reply_virtual(req, VIRTUAL_DIRECTORY);
+    else if (node.kind == INODE_TOP)
+        lookup_account(req, fs, name);
+    else if (node.kind == INODE_DIRECTORY)
+        lookup_in_mailbox(req, parent, &node, name, may_wait);
+    else if (node.kind == INODE_VIRTUAL && node.item == VIRTUAL_DIRECTORY)
+        reply_virtual(req, virtual_find(name));
+    else
+        (void)fuse_reply_err(req, ENOTDIR);
+}
+
+void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    lookup(req, parent, name, TRUE);
+}
+
+void fs_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups)
+{
+    fuse_reply_none(req);
+}
+
+void fs_op_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forgets)
+{
+    fuse_reply_none(req);
+}
+
+/* -- Attributes --------------------------------------------------------------------------------------------- */
+
+void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    const Fs *fs = fs_of(req);
+    FsNode node;
+    struct stat st;
+
+    if (!fs_node(fs, ino, &node)) {
+        (void)fuse_reply_err(req, fi ? ESTALE : ENOENT);
+        return;
+    }
+    fs_stat(fs, &node, &st);
+    (void)fuse_reply_attr(req, &st, node.kind == INODE_VIRTUAL ? 0 : FS_TIMEOUT);
+}
+
+void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                   struct fuse_file_info *fi)
+{
+    FsNode node;
+
+    /* `echo ... > .mailfs/control` truncates before it writes. */
+    if (fs_node(fs_of(req), ino, &node) && node.kind == INODE_VIRTUAL &&
+        node.item == VIRTUAL_CONTROL && to_set == FUSE_SET_ATTR_SIZE)
+        fs_op_getattr(req, ino, fi);
+    else
+        (void)fuse_reply_err(req, EROFS);
+}
+
+void fs_op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    enum { BLOCK = 4096 };
+    const Fs *fs = fs_of(req);
+    struct statvfs st = {.f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = 255};
+
+    for (guint i = 0; i < fs->stores->len; i++) {
+        StoreFacts facts;
+
+        store_facts(g_ptr_array_index(fs->stores, i), &facts);
+        st.f_blocks += facts.quota_limit / BLOCK;
+        if (facts.quota_limit > facts.quota_used)
+            st.f_bfree += (facts.quota_limit - facts.quota_used) / BLOCK;
+    }
+    st.f_bavail = st.f_bfree;
+    (void)fuse_reply_statfs(req, &st);
+}
+
+/* -- Listing --------------------------------------------------------------------------------------------------- */
+
+void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    FsNode node;
+
+    if (!fs_node(fs_of(req), ino, &node)) {
+        (void)fuse_reply_err(req, ENOENT);
+        return;
+    }
+    if (node.kind != INODE_DIRECTORY || store_is_ready(node.store, node.mailbox)) {
+        if (node.kind == INODE_DIRECTORY)
+            store_mark_used(node.store, node.mailbox);
+        (void)fuse_reply_open(req, fi);
+        return;
+    }
+    wait_for(req, ino, &node, NULL, fi);
+}
+
+/* Positions in a directory.  They name the last entry that was given, not its place, so that a
+ * listing goes on rightly when messages come and go in between. */
+enum { OFFSET_DOT = 1, OFFSET_DOTDOT = 2, OFFSET_CHILD = 3 };
+#define OFFSET_MESSAGE (1LL << 20)
+
+typedef struct {
+    fuse_req_t req;
+    const Fs *fs;
+    gboolean plus;
+    char *buffer;
+    size_t size, used;
+} Listing;
+
+/* FALSE when the buffer is full. */
+static gboolean add(Listing *listing, const char *name, const FsNode *node, off_t offset)
+{
+    struct fuse_entry_param entry;
+    size_t left = listing->size - listing->used, n;
+    char *at = listing->buffer + listing->used;
+
+    fs_entry(listing->fs, node, &entry);
+    if (listing->plus)
+        n = fuse_add_direntry_plus(listing->req, at, left, name, &entry, offset);
+    else
+        n = fuse_add_direntry(listing->req, at, left, name, &entry.attr, offset);
+    if (n > left)
+        return FALSE;
+    listing->used += n;
+    return TRUE;
+}
+
+/* "." and "..": by themselves they are no lookups, so they go without READDIRPLUS's entry. */
+static gboolean add_dots(Listing *listing, off_t offset)
+{
+    static const char *const names[] = {".", ".."};
+
+    for (; offset < OFFSET_DOTDOT; offset++) {
+        struct fuse_entry_param entry = {.attr = {.st_mode = S_IFDIR, .st_ino = 1}};
+        size_t left = listing->size - listing->used, n;
+        char *at = listing->buffer + listing->used;
+
+        if (listing->plus)
+            n = fuse_add_direntry_plus(listing->req, at, left, names[offset], &entry,
+                                       offset + 1);
+        else
+            n = fuse_add_direntry(listing->req, at, left, names[offset], &entry.attr,
+                                  offset + 1);
+        if (n > left)
+            return FALSE;
+        listing->used += n;
+    }
+    return TRUE;
+}
+
+static gboolean add_children(Listing *listing, const FsNode *node, off_t offset)
+{
+    const GPtrArray *children = node->mailbox->children;
+
+    for (guint i = 0; i < children->len; i++) {
+        Mailbox *child = g_ptr_array_index(children, i);
+        FsNode each = fs_node_mailbox(node->store, child);
+        off_t here = OFFSET_CHILD + child->number;
+
+        if (here > offset && !add(listing, child->label, &each, here))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static void add_messages(Listing *listing, const FsNode *node, off_t offset)
+{
+    guint32 after = offset > OFFSET_MESSAGE ? (guint32)(offset - OFFSET_MESSAGE) : 0;
+    guint n = mailbox_n_messages(node->mailbox);
+
+    if (after == G_MAXUINT32)
+        return;
+    for (guint i = mailbox_lower_bound(node->mailbox, after + 1); i < n; i++) {
+        Message *message = mailbox_nth(node->mailbox, i);
+        FsNode each = fs_node_message(node->store, node->mailbox, message);
+        g_autofree char *shown = attr_shown_name(node->mailbox, message);
+
+        if (!add(listing, shown ? shown : message->name, &each, OFFSET_MESSAGE + message->uid))
+            return;
+    }
+}
+
+static void add_accounts(Listing *listing, off_t offset)
+{
+    for (guint i = 0; i < listing->fs->stores->len; i++) {
+        Store *store = g_ptr_array_index(listing->fs->stores, i);
+        FsNode each = fs_node_mailbox(store, store_account(store)->root);
+        off_t here = OFFSET_CHILD + 1 + (off_t)i;
+
+        if (here > offset && !add(listing, store_account(store)->id, &each, here))
+            return;
+    }
+}
+
+static void add_virtuals(Listing *listing, off_t offset)
+{
+    for (guint item = VIRTUAL_DIRECTORY + 1; item < VIRTUAL_END; item++) {
+        FsNode each = {.kind = INODE_VIRTUAL, .item = item};
+        off_t here = OFFSET_CHILD + (off_t)item;
+
+        if (here > offset && !add(listing, virtual_name(item), &each, here))
+            return;
+    }
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, gboolean plus)
+{
+    Listing listing = {.req = req, .fs = fs_of(req), .plus = plus, .size = size};
+    g_autofree char *buffer = NULL;
+    FsNode node;
+
+    if (!fs_node(listing.fs, ino, &node)) {
+        (void)fuse_reply_err(req, ENOENT);
+        return;
+    }
+    listing.buffer = buffer = g_malloc(size);
+    if (offset >= OFFSET_DOTDOT || add_dots(&listing, offset)) {
+        if (node.kind == INODE_TOP)
+            add_accounts(&listing, offset);
+        else if (node.kind == INODE_VIRTUAL)
+            add_virtuals(&listing, offset);
+        else if (offset > OFFSET_MESSAGE || add_children(&listing, &node, offset))
+            add_messages(&listing, &node, offset);
+    }
+    (void)fuse_reply_buf(req, buffer, listing.used);
+}
+
+void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                   struct fuse_file_info *fi)
+{
+    list(req, ino, size, off, FALSE);
+}
+
+void fs_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                       struct fuse_file_info *fi)
+{
+    list(req, ino, size, off, TRUE);
+}

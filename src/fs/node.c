@@ -1,0 +1,210 @@
+/* What an inode number names, and what the kernel must hear when the model changes.
+ *
+ * Numbers carry their meaning (tree/inode.h), so resolving one is two lookups and forgetting one is
+ * nothing.  The observer turns each change of the model into announcements and lines of the
+ * event stream.
+ */
+#include "fs/internal.h"
+#include "tree/attr.h"
+
+fuse_ino_t fs_ino_mailbox(const Fs *fs, const Store *store, const Mailbox *mailbox)
+{
+    const Account *account = store_account(store);
+    Inode inode = {INODE_DIRECTORY, account->number, mailbox->number, 0};
+
+    if (mailbox == account->root && !fs->params.is_all)
+        return FUSE_ROOT_ID;
+    return inode_pack(inode);
+}
+
+fuse_ino_t fs_ino_message(const Store *store, const Mailbox *mailbox, const Message *message)
+{
+    Inode inode = {INODE_MESSAGE, store_account(store)->number, mailbox->number, message->item};
+
+    return inode_pack(inode);
+}
+
+fuse_ino_t fs_ino_virtual(guint item)
+{
+    Inode inode = {INODE_VIRTUAL, 0, 0, item};
+
+    return inode_pack(inode);
+}
+
+FsNode fs_node_mailbox(Store *store, Mailbox *mailbox)
+{
+    return (FsNode){.kind = INODE_DIRECTORY, .store = store, .mailbox = mailbox};
+}
+
+FsNode fs_node_message(Store *store, Mailbox *mailbox, Message *message)
+{
+    return (FsNode){
+        .kind = INODE_MESSAGE, .store = store, .mailbox = mailbox, .message = message};
+}
+
+static gboolean root_node(const Fs *fs, FsNode *ret_node)
+{
+    if (fs->params.is_all) {
+        *ret_node = (FsNode){.kind = INODE_TOP};
+    } else {
+        Store *store = g_ptr_array_index(fs->stores, 0);
+
+        *ret_node = fs_node_mailbox(store, store_account(store)->root);
+    }
+    return TRUE;
+}
+
+gboolean fs_node(const Fs *fs, fuse_ino_t ino, FsNode *ret_node)
+{
+    Inode inode;
+    Store *store;
+    Mailbox *mailbox;
+
+    if (ino == FUSE_ROOT_ID)
+        return root_node(fs, ret_node);
+    if (!inode_unpack(ino, &inode))
+        return FALSE;
+    if (inode.kind == INODE_VIRTUAL) {
+        *ret_node = (FsNode){.kind = INODE_VIRTUAL, .item = (guint)inode.item};
+        return inode.item > 0 && inode.item < VIRTUAL_END;
+    }
+    if (inode.account >= fs->stores->len)
+        return FALSE;
+    store = g_ptr_array_index(fs->stores, inode.account);
+    mailbox = account_find_number(store_account(store), inode.mailbox);
+    if (!mailbox)
+        return FALSE;
+    if (inode.kind == INODE_DIRECTORY) {
+        *ret_node = fs_node_mailbox(store, mailbox);
+        return TRUE;
+    }
+    *ret_node = fs_node_message(store, mailbox, mailbox_find_item(mailbox, inode.item));
+    return ret_node->message != NULL;
+}
+
+static void top_stat(const Fs *fs, struct stat *ret_stat)
+{
+    const Store *first = g_ptr_array_index(fs->stores, 0);
+
+    attr_directory(store_account(first)->root, fs->started, ret_stat);
+}
+
+void fs_stat(const Fs *fs, const FsNode *node, struct stat *ret_stat)
+{
+    switch (node->kind) {
+    case INODE_TOP:
+        top_stat(fs, ret_stat);
+        ret_stat->st_ino = FUSE_ROOT_ID;
+        break;
+    case INODE_DIRECTORY:
+        attr_directory(node->mailbox, fs->started, ret_stat);
+        ret_stat->st_ino = fs_ino_mailbox(fs, node->store, node->mailbox);
+        break;
+    case INODE_MESSAGE:
+        attr_message(node->mailbox, node->message, ret_stat);
+        ret_stat->st_ino = fs_ino_message(node->store, node->mailbox, node->message);
+        break;
+    case INODE_VIRTUAL:
+        virtual_stat(fs, node->item, ret_stat);
+        ret_stat->st_ino = fs_ino_virtual(node->item);
+        break;
+    }
+    ret_stat->st_uid = fs->uid;
+    ret_stat->st_gid = fs->gid;
+}
+
+void fs_entry(const Fs *fs, const FsNode *node, struct fuse_entry_param *ret_entry)
+{
+    *ret_entry = (struct fuse_entry_param){.generation = 1};
+    fs_stat(fs, node, &ret_entry->attr);
+    ret_entry->ino = ret_entry->attr.st_ino;
+    /* What is generated anew at each open has no lasting attributes. */
+    ret_entry->entry_timeout = FS_TIMEOUT;
+    ret_entry->attr_timeout = node->kind == INODE_VIRTUAL ? 0 : FS_TIMEOUT;
+}
+
+/* -- The observer --------------------------------------------------------------------------------- */
+
+static void directory_changed(Fs *fs, Store *store, Mailbox *mailbox)
+{
+    notifier_inode(fs->notifier, fs_ino_mailbox(fs, store, mailbox));
+}
+
+static void on_mailbox_added(Store *store, Mailbox *mailbox, gpointer user)
+{
+    Fs *fs = user;
+
+    fs_event(fs, "mailbox-added", store, mailbox, NULL);
+    notifier_entry(fs->notifier, fs_ino_mailbox(fs, store, mailbox->parent), mailbox->label);
+    directory_changed(fs, store, mailbox->parent);
+}
+
+static void on_mailbox_removed(Store *store, Mailbox *mailbox, gpointer user)
+{
+    Fs *fs = user;
+
+    fs_event(fs, "mailbox-removed", store, mailbox, NULL);
+    notifier_entry(fs->notifier, fs_ino_mailbox(fs, store, mailbox->parent), mailbox->label);
+    notifier_inode(fs->notifier, fs_ino_mailbox(fs, store, mailbox));
+    directory_changed(fs, store, mailbox->parent);
+}
+
+static void announce_message(Fs *fs, Store *store, Mailbox *mailbox, const Message *message)
+{
+    g_autofree char *shown = attr_shown_name(mailbox, message);
+
+    notifier_entry(fs->notifier, fs_ino_mailbox(fs, store, mailbox),
+                   shown ? shown : message->name);
+    mailbox_touch(mailbox, g_get_real_time() / G_USEC_PER_SEC);
+    directory_changed(fs, store, mailbox);
+}
+
+static void on_message_added(Store *store, Mailbox *mailbox, Message *message, gpointer user)
+{
+    Fs *fs = user;
+
+    fs_event(fs, "new", store, mailbox, message->name);
+    announce_message(fs, store, mailbox, message);
+}
+
+static void on_message_removed(Store *store, Mailbox *mailbox, Message *message, gpointer user)
+{
+    Fs *fs = user;
+
+    fs_event(fs, "removed", store, mailbox, message->name);
+    announce_message(fs, store, mailbox, message);
+}
+
+static void on_message_changed(Store *store, Mailbox *mailbox, Message *message, gpointer user)
+{
+    Fs *fs = user;
+
+    fs_event(fs, "changed", store, mailbox, message->name);
+    notifier_inode(fs->notifier, fs_ino_message(store, mailbox, message));
+}
+
+static void on_mailbox_changed(Store *store, Mailbox *mailbox, gpointer user)
+{
+    directory_changed(user, store, mailbox);
+}
+
+static void on_state_changed(Store *store, gpointer user)
+{
+    Fs *fs = user;
+
+    if (fs->params.state) {
+        g_autofree char *line = fs_status_line(fs);
+
+        fs->params.state(line, fs->params.user);
+    }
+}
+
+const StoreObserver fs_observer = {
+    .mailbox_added = on_mailbox_added,
+    .mailbox_removed = on_mailbox_removed,
+    .message_added = on_message_added,
+    .message_removed = on_message_removed,
+    .message_changed = on_message_changed,
+    .mailbox_changed = on_mailbox_changed,
+    .state_changed = on_state_changed,
+};

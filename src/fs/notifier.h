@@ -1,0 +1,33 @@
+/* Telling the kernel what it may no longer believe.
+ *
+ * Entries and attributes are cached by the kernel for a day, so every change must be announced.
+ * An announcement can block for as long as a request on the same directory is unanswered, and
+ * one that is sent from the thread that would have to answer hangs for ever (measured).  So
+ * a thread of its own sends them, from a queue that forgets duplicates, holds no lock while it
+ * sends, and skips a directory while a LOOKUP there is unanswered.
+ *
+ * State first: the model has the change before it is announced.
+ */
+#pragma once
+
+#include <glib.h>
+
+struct fuse_session;
+typedef struct Notifier Notifier;
+
+Notifier *notifier_new(struct fuse_session *session); /* starts the thread */
+
+/* The thread may be in the middle of an announcement that ends only when a request has been
+ * answered: so stop, go on answering until it has ended, then free. */
+void notifier_stop(Notifier *notifier);
+gboolean notifier_is_ended(const Notifier *notifier);
+void notifier_free(Notifier *notifier); /* NULL is fine */
+
+/* The entry @name of the directory is not what it was: added, removed, or another. */
+void notifier_entry(Notifier *notifier, guint64 directory, const char *name);
+/* The attributes of an inode changed (never its octets: bodies do not change). */
+void notifier_inode(Notifier *notifier, guint64 inode);
+
+/* Between the two, announcements for the directory wait. */
+void notifier_hold(Notifier *notifier, guint64 directory);
+void notifier_release(Notifier *notifier, guint64 directory);

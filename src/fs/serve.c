@@ -1,0 +1,331 @@
+/* Mounting and serving: the main loop that everything else hangs on.
+ *
+ * One GMainLoop owns /dev/fuse, the model, timers, signals and all replies (measured against
+ * libfuse's own loops: 82-126 thousand requests a second, and no fast request ever behind a
+ * slow one).  Up to 32 requests are taken a dispatch, so that events and requests share it
+ * fairly.
+ */
+#include "fs/internal.h"
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "net/stream.h"
+#include "tree/mailbox-name.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <linux/fuse.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    REQUESTS_A_DISPATCH = 32,
+    MAX_BACKGROUND = 64, /* read-ahead requests that the kernel may have outstanding */
+    NOTIFIER_END_SECONDS = 2,
+};
+
+/* -- Operations ------------------------------------------------------------------------------------ */
+
+static void on_init(void *user, struct fuse_conn_info *conn)
+{
+    FsMount *mount = user;
+
+    /* One thread reads the device: splicing costs more than it saves below 128 KiB. */
+    conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+                              FUSE_CAP_SPLICE_MOVE);
+    conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+                                   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ);
+    conn->max_background = MAX_BACKGROUND;
+    if (mount->fs->params.ready)
+        mount->fs->params.ready(mount->fs->params.user);
+}
+
+/* This version changes nothing on a server: what would is answered EROFS. */
+static void refuse_name(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    (void)fuse_reply_err(req, EROFS);
+}
+
+static void refuse_mode(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    (void)fuse_reply_err(req, EROFS);
+}
+
+static void refuse_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                         dev_t dev)
+{
+    (void)fuse_reply_err(req, EROFS);
+}
+
+static void refuse_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                          struct fuse_file_info *fi)
+{
+    (void)fuse_reply_err(req, EROFS);
+}
+
+static void refuse_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+                           const char *name)
+{
+    (void)fuse_reply_err(req, EROFS);
+}
+
+static void refuse_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+                          fuse_ino_t new_parent, const char *new_name, unsigned int flags)
+{
+    (void)fuse_reply_err(req, EROFS);
+}
+
+static void refuse_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+    (void)fuse_reply_err(req, EROFS);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+    .init = on_init,
+    .lookup = fs_op_lookup,
+    .forget = fs_op_forget,
+    .forget_multi = fs_op_forget_multi,
+    .getattr = fs_op_getattr,
+    .setattr = fs_op_setattr,
+    .opendir = fs_op_opendir,
+    .readdir = fs_op_readdir,
+    .readdirplus = fs_op_readdirplus,
+    .statfs = fs_op_statfs,
+    .open = fs_op_open,
+    .read = fs_op_read,
+    .write = fs_op_write,
+    .release = fs_op_release,
+    .mknod = refuse_mknod,
+    .mkdir = refuse_mode,
+    .unlink = refuse_name,
+    .rmdir = refuse_name,
+    .symlink = refuse_symlink,
+    .rename = refuse_rename,
+    .link = refuse_link,
+    .create = refuse_create,
+};
+
+/* -- Mounting ------------------------------------------------------------------------------------------ */
+
+FsMount *fs_mount(const char *dir, const FsMountOptions *options, GError **error)
+{
+    FsMount *mount = g_new0(FsMount, 1);
+    g_autofree char *text =
+        g_strdup_printf("fsname=%s,subtype=mailfs,nosuid,nodev,noexec,default_permissions%s",
+                        options->fsname, options->allow_other ? ",allow_other" : "");
+    char *argv[] = {"mailfs", "-o", text, options->debug_fuse ? "-d" : NULL, NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(options->debug_fuse ? 4 : 3, argv);
+
+    mount->session = fuse_session_new(&args, &operations, sizeof operations, mount);
+    fuse_opt_free_args(&args);
+    if (mount->session && fuse_session_mount(mount->session, dir) == 0)
+        return mount;
+    if (mount->session)
+        fuse_session_destroy(mount->session);
+    g_free(mount);
+    mail_fail(error, MAIL_ERROR_DENIED,
+              "cannot mount on %s: see the line above; /dev/fuse must be accessible and "
+              "fusermount3 installed (package fuse3)",
+              dir);
+    return NULL;
+}
+
+void fs_mount_release(FsMount *mount)
+{
+    /* Not fuse_session_unmount(), which would take the mount away from the worker. */
+    (void)close(fuse_session_fd(mount->session));
+    g_free(mount);
+}
+
+/* -- The loop -------------------------------------------------------------------------------------------- */
+
+static void count_request(Fs *fs)
+{
+    const struct fuse_in_header *header = fs->buffer.mem;
+
+    if (header->opcode < FS_MAX_OPCODE)
+        fs->counts[header->opcode]++;
+}
+
+static gboolean on_requests(gint fd, GIOCondition condition, gpointer user)
+{
+    Fs *fs = user;
+
+    for (guint i = 0; i < REQUESTS_A_DISPATCH; i++) {
+        int n = fuse_session_receive_buf(fs->session, &fs->buffer);
+
+        if (n == -EAGAIN || n == -EINTR)
+            return G_SOURCE_CONTINUE;
+        if (n <= 0 || fuse_session_exited(fs->session)) {
+            g_main_loop_quit(fs->loop); /* unmounted */
+            return G_SOURCE_REMOVE;
+        }
+        count_request(fs);
+        fuse_session_process_buf(fs->session, &fs->buffer);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_terminate(gpointer user)
+{
+    Fs *fs = user;
+
+    g_main_loop_quit(fs->loop);
+    if (fs->n_signals++ > 0)
+        _exit(EXIT_FAILURE); /* asked twice */
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_dump(gpointer user)
+{
+    g_autofree char *text = fs_status_text(user);
+    g_autofree char *json = fs_status_json(user);
+
+    g_message("status on request:\n%s%s", text, json);
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_hangup(gpointer user)
+{
+    Fs *fs = user;
+
+    for (guint i = 0; i < fs->stores->len; i++)
+        store_reconnect(g_ptr_array_index(fs->stores, i));
+    return G_SOURCE_CONTINUE;
+}
+
+/* -- Life ---------------------------------------------------------------------------------------------------- */
+
+static gboolean open_stores(Fs *fs, GError **error)
+{
+    g_autofree char *cache = config_cache_dir();
+    g_autofree char *state = config_state_dir();
+
+    for (guint i = 0; i < fs->params.accounts->len; i++) {
+        const ConfigAccount *config = g_ptr_array_index(fs->params.accounts, i);
+        g_autofree char *cache_dir = g_build_filename(cache, config->id, NULL);
+        g_autofree char *state_dir = g_build_filename(state, config->id, NULL);
+        StoreParams params = {
+            .config = config,
+            .number = (guint8)i,
+            .broker = fs->params.broker,
+            .show = mailbox_name_show,
+            .cache_dir = cache_dir,
+            .state_dir = state_dir,
+            .observer = &fs_observer,
+            .user = fs,
+        };
+        Store *store = store_open(&params, error);
+
+        if (!store)
+            return FALSE;
+        g_ptr_array_add(fs->stores, store);
+    }
+    return TRUE;
+}
+
+/* Read-ahead holds a descriptor a body; the soft limit is often 1024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static Fs *fs_new(FsMount *mount, const FsServeParams *params)
+{
+    Fs *fs = g_new0(Fs, 1);
+
+    fs->mount = mount;
+    fs->session = mount->session;
+    fs->params = *params;
+    fs->stores = g_ptr_array_new_with_free_func((GDestroyNotify)store_close);
+    fs->events = fs_events_new();
+    fs->jobs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, fs_control_free_job);
+    g_queue_init(&fs->waits);
+    fs->uid = geteuid();
+    fs->gid = getegid();
+    fs->started = g_get_real_time() / G_USEC_PER_SEC;
+    mount->fs = fs;
+    return fs;
+}
+
+static void fs_free(Fs *fs)
+{
+    FsMount *mount = fs->mount;
+
+    g_hash_table_unref(fs->jobs);
+    g_ptr_array_unref(fs->stores);
+    fs_events_free(fs->events);
+    notifier_free(fs->notifier);
+    if (fs->loop)
+        g_main_loop_unref(fs->loop);
+    free(fs->buffer.mem); /* libfuse's, by malloc() */
+    g_free(fs->sandbox);
+    g_free(fs);
+    fuse_session_destroy(mount->session);
+    g_free(mount);
+}
+
+/* The notifier first, while requests are still answered: it may be waiting for one. */
+static void end_notifier(Fs *fs)
+{
+    Deadline deadline = deadline_in(NOTIFIER_END_SECONDS);
+
+    notifier_stop(fs->notifier);
+    while (!notifier_is_ended(fs->notifier)) {
+        (void)on_requests(fuse_session_fd(fs->session), G_IO_IN, fs);
+        g_usleep(2000);
+        if (deadline_passed(deadline))
+            _exit(EXIT_FAILURE); /* the kernel takes the rest */
+    }
+}
+
+static void serve(Fs *fs)
+{
+    int fd = fuse_session_fd(fs->session);
+    guint sources[] = {
+        g_unix_fd_add(fd, G_IO_IN | G_IO_ERR | G_IO_HUP, on_requests, fs),
+        g_unix_signal_add(SIGTERM, on_terminate, fs),
+        g_unix_signal_add(SIGINT, on_terminate, fs),
+        g_unix_signal_add(SIGUSR1, on_dump, fs),
+        g_unix_signal_add(SIGHUP, on_hangup, fs),
+    };
+
+    fs->notifier = notifier_new(fs->session);
+    for (guint i = 0; i < fs->stores->len; i++)
+        store_start(g_ptr_array_index(fs->stores, i));
+    g_main_loop_run(fs->loop);
+    end_notifier(fs);
+    fs_wait_fail_all(fs, ENODEV);
+    /* One of them may have removed itself. */
+    for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (g_main_context_find_source_by_id(NULL, sources[i]))
+            g_source_remove(sources[i]);
+}
+
+gboolean fs_serve(FsMount *mount, const FsServeParams *params, GError **error)
+{
+    Fs *fs = fs_new(mount, params);
+    int fd = fuse_session_fd(mount->session);
+
+    raise_descriptor_limit();
+    if (params->wirelog_dir)
+        net_wirelog_set_directory(params->wirelog_dir);
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 || !open_stores(fs, error)) {
+        fs_free(fs);
+        return FALSE;
+    }
+    if (params->prepare)
+        fs->sandbox = params->prepare(params->user);
+    fs->loop = g_main_loop_new(NULL, FALSE);
+    serve(fs);
+    fs_free(fs);
+    return TRUE;
+}

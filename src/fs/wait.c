@@ -1,0 +1,128 @@
+/* Requests that cannot be answered yet.
+ *
+ * Each has a deadline that moves with progress, and can be interrupted: a fatal signal ends it
+ * with EINTR, any other goes unheeded (Go programs get SIGURG all the time, and EINTR breaks
+ * git).  Which it is, /proc tells: a fatal signal shows as a pending SIGKILL (measured).
+ */
+#include "fs/internal.h"
+#include "base/deadline.h"
+#include "base/limits.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { CHECK_MS = 500 };
+
+struct FsWait {
+    Fs *fs;
+    fuse_req_t req;
+    pid_t pid;
+    const FsWaitOps *ops;
+    fuse_ino_t hold;
+    gpointer data;
+    gboolean is_new; /* libfuse calls back at once when the interrupt came first */
+    gboolean is_interrupted;
+};
+
+static gboolean has_fatal_signal(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", pid);
+    g_autofree char *status = NULL;
+    const char *line;
+    guint64 pending = 0;
+
+    if (!g_file_get_contents(path, &status, NULL, NULL))
+        return TRUE; /* the caller is gone */
+    line = strstr(status, "\nSigPnd:");
+    if (line)
+        pending = g_ascii_strtoull(line + sizeof "\nSigPnd:" - 1, NULL, 16);
+    return (pending & 0x100) != 0; /* SIGKILL */
+}
+
+static void finish(FsWait *wait, int errnum)
+{
+    const FsWaitOps *ops = wait->ops;
+    gpointer data = wait->data;
+    fuse_req_t req = fs_wait_end(wait);
+
+    ops->cancel(data);
+    (void)fuse_reply_err(req, errnum);
+}
+
+static void on_interrupt(fuse_req_t req, void *data)
+{
+    FsWait *wait = data;
+
+    if (wait->is_new)
+        wait->is_interrupted = TRUE;
+    else if (has_fatal_signal(wait->pid))
+        finish(wait, EINTR);
+}
+
+static gboolean check(gpointer user)
+{
+    Fs *fs = user;
+    GList *link = fs->waits.head;
+
+    while (link) {
+        FsWait *wait = link->data;
+        gint64 moved = wait->ops->progress ? wait->ops->progress(wait->data) : 0;
+
+        link = link->next;
+        if (wait->is_interrupted && has_fatal_signal(wait->pid)) {
+            finish(wait, EINTR);
+        } else if (moved && deadline_now() - moved >
+                                LIMIT_REQUEST_SECONDS * (gint64)G_USEC_PER_SEC) {
+            if (wait->ops->give_up)
+                wait->ops->give_up(wait->data);
+            finish(wait, ETIMEDOUT);
+        }
+    }
+    if (fs->waits.length > 0)
+        return G_SOURCE_CONTINUE;
+    fs->wait_timer = 0;
+    return G_SOURCE_REMOVE;
+}
+
+FsWait *fs_wait_new(Fs *fs, fuse_req_t req, const FsWaitOps *ops, fuse_ino_t hold,
+                    gpointer data)
+{
+    FsWait *wait = g_new0(FsWait, 1);
+
+    wait->fs = fs;
+    wait->req = req;
+    wait->pid = fuse_req_ctx(req)->pid;
+    wait->ops = ops;
+    wait->hold = hold;
+    wait->data = data;
+    wait->is_new = TRUE;
+    g_queue_push_tail(&fs->waits, wait);
+    if (hold)
+        notifier_hold(fs->notifier, hold);
+    if (fs->wait_timer == 0)
+        fs->wait_timer = g_timeout_add(CHECK_MS, check, fs);
+    fuse_req_interrupt_func(req, on_interrupt, wait);
+    wait->is_new = FALSE;
+    return wait;
+}
+
+fuse_req_t fs_wait_end(FsWait *wait)
+{
+    fuse_req_t req = wait->req;
+
+    fuse_req_interrupt_func(req, NULL, NULL);
+    if (wait->hold)
+        notifier_release(wait->fs->notifier, wait->hold);
+    g_queue_remove(&wait->fs->waits, wait);
+    g_free(wait);
+    return req;
+}
+
+void fs_wait_fail_all(Fs *fs, int errnum)
+{
+    while (!g_queue_is_empty(&fs->waits))
+        finish(g_queue_peek_head(&fs->waits), errnum);
+    if (fs->wait_timer)
+        g_source_remove(fs->wait_timer);
+    fs->wait_timer = 0;
+}
