@@ -53,3 +53,25 @@
 #define LIMIT_BACKOFF_SECONDS 300   /* longest pause between two tries to connect */
 #define LIMIT_SECRET_SECONDS 30     /* a password command */
 #define LIMIT_DRAIN_SECONDS 60      /* SIGTERM: what is pending may still go out */
+
+/* -- Network (net/) ------------------------------------------------------------------------- */
+
+/* Addresses of one host that are tried; the largest mail providers list 8. */
+#define LIMIT_ADDRESSES 16
+/* Until the next address is tried beside the first (RFC 8305 section 5). */
+#define LIMIT_ADDRESS_STAGGER_MS 250
+/* Names of a certificate that an error lists; large hosters' certificates have 100. */
+#define LIMIT_CERTIFICATE_NAMES 8
+/* A line of the wire log; what is longer goes on in the next one. */
+#define LIMIT_WIRELOG_LINE 4096
+/* Octets of a literal that the wire log shows: enough to see what it is. */
+#define LIMIT_WIRELOG_LITERAL 64
+
+/* -- SASL (client/) ------------------------------------------------------------------------- */
+
+/* A challenge or response, decoded; OAuth 2 tokens of Microsoft reach 3 KiB.
+ * Beyond: PROTOCOL. */
+#define LIMIT_SASL_MESSAGE (64 * 1024)
+/* SCRAM's iterations: servers use 4,096 to 600,000 (OWASP 2023); a million take half a second,
+ * and more is an attack on our processor (RFC 5802 section 9).  Beyond: PROTOCOL. */
+#define LIMIT_SCRAM_ITERATIONS 1000000

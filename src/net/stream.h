@@ -35,7 +35,8 @@ void net_stream_free(NetStream *stream); /* NULL is fine; closes without ceremon
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NetStream, net_stream_free)
 
 /* STARTTLS.  Octets that arrived before the handshake are an attack (CVE-2021-33515 and its
- * family): PROTOCOL. */
+ * family): PROTOCOL.  What the caller has read already it must look at itself: nothing may stand
+ * behind the line that agreed to start TLS. */
 gboolean net_stream_start_tls(NetStream *stream, const Endpoint *endpoint, Deadline deadline,
                               GError **error);
 
