@@ -46,12 +46,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Sasl, sasl_free)
 /* TRUE when the client speaks first, so that SASL-IR (RFC 4959) can carry it. */
 gboolean sasl_client_first(const Sasl *sasl);
 
-/* The response to @challenge (decoded; NULL to ask for the initial response).  The caller owns
- * it; wipe it with sasl_response_free().  NULL on failure: PROTOCOL for a challenge that makes no
- * sense, AUTH when the server's proof is wrong or an OAuth error came (its text in the message;
- * the response that must still be sent is then an empty line, which the session sends). */
+/* The response to @challenge (decoded; NULL, or an empty one, to ask for the initial response).
+ * The caller owns it; its octets are wiped when the last reference goes (g_bytes_unref()), which
+ * the caller's base64 of it must be too (secret_wipe()).  NULL on failure, after which the
+ * exchange is over and is cancelled with "*" (RFC 4954, RFC 9051 section 6.2.2) unless
+ * sasl_error_response() has something to send: PROTOCOL for a challenge that makes no sense, AUTH
+ * when the server's proof is wrong or an OAuth error came (its text in the message), INVALID for
+ * a user name, password or token that cannot be sent. */
 GBytes *sasl_step(Sasl *sasl, GBytes *challenge, GError **error);
 
 /* Asked when the server says OK: TRUE if the exchange is complete from our side too (SCRAM: the
  * server's signature was seen and right). */
 gboolean sasl_is_complete(const Sasl *sasl);
+
+/* After sasl_step() failed: what the server still waits for before it ends the exchange with its
+ * NO (OAUTHBEARER: %x01, RFC 7628 section 3.2.3; XOAUTH2: an empty line).  NULL where it is to be
+ * cancelled.  The caller owns it. */
+GBytes *sasl_error_response(const Sasl *sasl);
