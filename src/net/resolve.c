@@ -15,7 +15,7 @@
 #include "base/limits.h"
 
 typedef struct {
-    gatomicrefcount refs; /* the caller's and the thread's */
+    int refs; /* atomic: the caller's and the thread's */
     char *host;
     Cancel *done; /* raised by the thread once the rest is set */
     int status;   /* of getaddrinfo(3) */
@@ -24,7 +24,7 @@ typedef struct {
 
 static void lookup_unref(Lookup *lookup)
 {
-    if (!g_atomic_ref_count_dec(&lookup->refs))
+    if (!g_atomic_int_dec_and_test(&lookup->refs))
         return;
     if (lookup->list)
         freeaddrinfo(lookup->list);
@@ -77,10 +77,10 @@ static Lookup *look_up(const char *host, Cancel *cancel, Deadline deadline, GErr
     g_autoptr(GThread) thread = NULL;
     NetWait wait;
 
-    g_atomic_ref_count_init(&lookup->refs);
+    lookup->refs = 1;
     lookup->host = g_strdup(host);
     lookup->done = cancel_new();
-    g_atomic_ref_count_inc(&lookup->refs);
+    g_atomic_int_inc(&lookup->refs);
     thread = g_thread_try_new("resolve", lookup_thread, lookup, NULL);
     if (!thread) {
         lookup_unref(lookup);
