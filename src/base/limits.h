@@ -41,6 +41,10 @@
 #define LIMIT_HEADER (256 * 1024)
 /* Encoded-words decoded in one header field. */
 #define LIMIT_ENCODED_WORDS 256
+/* Sections of one RFC 2231 parameter: a name of 255 octets needs about 12. */
+#define LIMIT_PARAMETER_SECTIONS 128
+/* Octets of a Message-ID: a line ends at 998 (RFC 5322 section 2.1.1).  Beyond: as if absent. */
+#define LIMIT_MESSAGE_ID 998
 /* Octets of one name in a directory; NAME_MAX is 255, and editors append to names. */
 #define LIMIT_NAME 200
 
