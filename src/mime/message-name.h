@@ -15,10 +15,15 @@
  * 1970 or after 9999 is clamped.  @charset_fallback: for raw 8-bit headers that are not UTF-8
  * ("windows-1256"), or NULL for Latin-1.
  *
- * - the sender is the display name's first useful form or the local part of the address,
- *   short; the subject is a slug; either may be empty, then "no-subject", never the raw value;
- * - NFC; ZWNJ and ZWJ stay (Persian needs them), except at an edge; bidi controls, C0, C1,
- *   NUL and '/' go; runs of blanks become one '-';
+ * - the sender is the display name, unless that is missing or an address once more, otherwise
+ *   the local part of the address; at most 24 characters, cut at a word where one ends near;
+ *   never with a '_', so that `cut -d_ -f3` finds it; "no-sender" when it is empty;
+ * - the subject is as long as there is room; "no-subject" when it is empty, never the raw value;
+ * - both are slugs: letters, marks and digits of every script and symbols (emoji) stay, and of
+ *   ASCII's punctuation + % @ and, within a word, _ , . =; blanks and all other punctuation,
+ *   what a shell takes for its own first of all, become one '-'; apostrophes go;
+ * - NFC; ZWNJ and ZWJ stay between letters (Persian needs them), not at an edge; bidi controls
+ *   and other formats, C0, C1 and NUL go;
  * - a leading '-' or '.' cannot occur, for the date is first;
  * - at most LIMIT_NAME octets, cut at a character and never before a combining mark, ZWJ or
  *   ZWNJ.
@@ -30,6 +35,6 @@ char *message_name_make(const char *header, gsize length, gint64 internal_date, 
 /* names=uid: "12345.eml".  The caller owns it. */
 char *message_name_from_uid(guint32 uid);
 
-/* @name with "-@n" before its ".UID.eml" or ".eml" (a mailbox has the name already).  The caller
- * owns it. */
+/* @name with "-@n" before its ".UID.eml" or ".eml" (a mailbox has the name already); up to 12
+ * octets longer.  The caller owns it. */
 char *message_name_with_suffix(const char *name, guint n);
