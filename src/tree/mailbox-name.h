@@ -16,6 +16,8 @@
  * The caller owns it. */
 char *mailbox_name_show(const char *component, gsize length, gboolean is_top);
 
-/* The component that @name shows: for mkdir and lookups of names not known yet.  INVALID for a
- * '%' that is not followed by two hex digits, or for a hashed (cut) name.  The caller owns it. */
+/* The component that @name shows: for mkdir and lookups of names not known yet.  INVALID for
+ * every name that mailbox_name_show() would not give: a '%' that is not followed by two hex
+ * digits, an escape or a character that is written otherwise here ("inbox" at the top), a hashed
+ * (cut) name, and NUL, which no mailbox can have in its name.  The caller owns it. */
 char *mailbox_name_parse(const char *name, gboolean is_top, GError **error);
