@@ -356,20 +356,27 @@ gboolean charset_append(GString *out, const Charset *charset, const char *octets
     return append_with_iconv(out, charset, octets, length);
 }
 
-void charset_append_raw(GString *out, const char *octets, gsize length, const Charset *fallback)
+/* TRUE where octets are UTF-8: all of them, or so many that the others must be damage (a program
+ * cut the text within a character).  Text in another charset looks like UTF-8 here and there. */
+static gboolean is_utf8(const char *octets, gsize length)
 {
     const char *p = octets, *end = octets + length, *valid;
-    gboolean has_8bit = FALSE;
+    gsize n_valid = 0, n_invalid = 0;
 
-    /* Valid but for NULs, and perhaps for a last character that lacks its end? */
-    while (!g_utf8_validate_len(p, end - p, &valid) && *valid == '\0')
-        p = valid + 1;
-    for (p = octets; p < valid && !has_8bit; p++)
-        has_8bit = (guchar)*p >= 0x80;
-    if (valid == end)
+    while (!g_utf8_validate_len(p, end - p, &valid)) {
+        for (; p < valid; p = g_utf8_next_char(p))
+            n_valid += (guchar)*p >= 0x80;
+        n_invalid += *p++ != '\0';
+    }
+    for (; p < end && n_invalid > 0; p = g_utf8_next_char(p))
+        n_valid += (guchar)*p >= 0x80;
+    return n_invalid == 0 || n_valid / 2 > n_invalid;
+}
+
+void charset_append_raw(GString *out, const char *octets, gsize length, const Charset *fallback)
+{
+    if (is_utf8(octets, length))
         append_utf8(out, octets, length);
-    else if (has_8bit && g_utf8_get_char_validated(valid, end - valid) == (gunichar)-2)
-        append_utf8(out, octets, (gsize)(valid - octets));
     else if (!charset_append(out, fallback, octets, length, &latin1))
         append_latin1(out, octets, length);
 }

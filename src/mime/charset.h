@@ -28,6 +28,7 @@ const Charset *charset_fallback(const char *label);
 gboolean charset_append(GString *out, const Charset *charset, const char *octets, gsize length,
                         const Charset *fallback);
 
-/* Appends octets that say nothing of their charset: as UTF-8 where they are valid (a last
- * character that was cut off may be missing), otherwise as @fallback.  NUL is left out. */
+/* Appends octets that say nothing of their charset: as UTF-8 where they are valid (or nearly: a
+ * damaged character among whole ones becomes U+FFFD), otherwise as @fallback.  NUL is left
+ * out. */
 void charset_append_raw(GString *out, const char *octets, gsize length, const Charset *fallback);

@@ -17,7 +17,7 @@ typedef struct {
     gboolean no_quote; /* no '"' ahead is ever closed */
     GString *phrase;   /* what stood outside brackets and comments, quotes taken off */
     GString *comment;
-    GString *address;  /* between '<' and '>' */
+    GString *address;  /* between '<' and '>', or "quoted"@domain */
     gboolean has_brackets;
     gboolean has_at; /* an '@' in the phrase, outside quotes */
     gsize comma;     /* where the first ',' is in the phrase, 0 for nowhere */
@@ -50,12 +50,26 @@ static void append_unescaped(GString *out, const char *p, const char *end)
     }
 }
 
+/* "john doe"@example.org: an address, with its quotes. */
+static void take_quoted_local_part(Mailbox *mailbox, const char *close)
+{
+    const char *p = close + 1;
+
+    while (p < mailbox->end && !header_is_blank(*p) && !strchr(",;<>(", *p))
+        p++;
+    g_string_append_len(mailbox->address, mailbox->p, p - mailbox->p);
+    mailbox->has_at = TRUE;
+    mailbox->p = p;
+}
+
 static void take_quoted(Mailbox *mailbox)
 {
     const char *close =
         mailbox->no_quote ? NULL : header_find_quote(mailbox->p, mailbox->end);
 
-    if (close) {
+    if (close && mailbox->end - close > 1 && close[1] == '@' && mailbox->address->len == 0) {
+        take_quoted_local_part(mailbox, close);
+    } else if (close) {
         append_unescaped(mailbox->phrase, mailbox->p + 1, close);
         mailbox->p = close + 1;
     } else {
@@ -213,7 +227,7 @@ void header_decode_address(const char *value, gsize length, const char *charset_
 
     encoded_word_scanner_init(&mailbox.words, value, length);
     scan(&mailbox);
-    if (!mailbox.has_brackets)
+    if (address->len == 0 && !mailbox.has_brackets)
         split_phrase(&mailbox);
     /* "alice at example.org (Alice)": a phrase with an '@' taken out is no name. */
     if (is_empty(phrase) || (address->len == 0 && !is_empty(comment)))

@@ -38,11 +38,12 @@ def read_octets(octets, charset, fallback):
     if charset in ("us-ascii", "ascii", "unknown-8bit"):
         try:
             return octets.decode("utf-8")
-        except UnicodeDecodeError as error:
-            # Text that a program cut within its last character is still UTF-8.
-            valid = octets[:error.start]
-            if error.reason == "unexpected end of data" and not valid.isascii():
-                return valid.decode("utf-8")
+        except UnicodeDecodeError:
+            # A damaged character among many whole ones does not make it another charset.
+            text = octets.decode("utf-8", "surrogateescape")
+            n_invalid = len(re.findall("[\udc80-\udcff]", text))
+            if (sum(c > "\x7f" for c in text) - n_invalid) // 2 > n_invalid:
+                return octets.decode("utf-8", "replace")
             charset = fallback or "iso-8859-1"
     charset = SUPERSETS.get(charset, charset)
     if charset == "cp1252":

@@ -174,7 +174,8 @@ static void test_raw(void)
     } cases[] = {
         {"plain", NULL, "plain"},
         {"\xd8\xb3\xd9\x84", NULL, "سل"},
-        {"\xd8\xb3\xd9", NULL, "س"}, /* cut within a character */
+        {"\xd8\xb3\xd9\x84\xd8\xa7\xd9\x85\xd9", NULL, "سلام\ufffd"}, /* cut in a character */
+        {"\xce\x90\xd0", "windows-1256", "خگذ"}, /* looks like UTF-8 in part */
         {"\xd3\xe1\xc7\xe3", "windows-1256", "سلام"},
         {"\xd3\xe1\xc7\xe3", NULL, "ÓáÇã"},
         {"caf\xe9", "utf-8", "caf\ufffd"},

@@ -259,7 +259,8 @@ static void test_other_forms(void)
     }
 }
 
-/* 100,000 names are made when a large mailbox is first seen. */
+/* A large mailbox seen for the first time is 100,000 names: they should take a second at most
+ * (release builds; measured with `-m perf` only, for the sanitizers are slow). */
 static void test_speed(void)
 {
     static const char header[] =
@@ -267,13 +268,14 @@ static void test_speed(void)
         "Subject: Re: =?utf-8?Q?Quarterly_report_=E2=80=93?= second draft\r\n"
         "Message-ID: <0123456789@example.org>\r\n\r\n";
     gint64 start = g_get_monotonic_time();
-    guint n = g_test_perf() ? 100000 : 1000;
 
-    for (guint i = 0; i < n; i++)
+    if (!g_test_perf()) {
+        g_test_skip("only with -m perf");
+        return;
+    }
+    for (guint i = 0; i < 100000; i++)
         g_free(message_name_make(header, strlen(header), DATE, i, NULL));
-    g_test_maximized_result((double)n * G_USEC_PER_SEC /
-                                (double)(g_get_monotonic_time() - start + 1),
-                            "names a second");
+    g_assert_cmpint(g_get_monotonic_time() - start, <, G_USEC_PER_SEC);
 }
 
 int main(int argc, char **argv)
