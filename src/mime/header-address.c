@@ -17,7 +17,7 @@ typedef struct {
     gboolean no_quote; /* no '"' ahead is ever closed */
     GString *phrase;   /* what stood outside brackets and comments, quotes taken off */
     GString *comment;
-    GString *address;  /* between '<' and '>', or "quoted"@domain */
+    GString *address; /* between '<' and '>', or "quoted"@domain */
     gboolean has_brackets;
     gboolean has_at; /* an '@' in the phrase, outside quotes */
     gsize comma;     /* where the first ',' is in the phrase, 0 for nowhere */
@@ -64,8 +64,7 @@ static void take_quoted_local_part(Mailbox *mailbox, const char *close)
 
 static void take_quoted(Mailbox *mailbox)
 {
-    const char *close =
-        mailbox->no_quote ? NULL : header_find_quote(mailbox->p, mailbox->end);
+    const char *close = mailbox->no_quote ? NULL : header_find_quote(mailbox->p, mailbox->end);
 
     if (close && mailbox->end - close > 1 && close[1] == '@' && mailbox->address->len == 0) {
         take_quoted_local_part(mailbox, close);
@@ -222,7 +221,10 @@ void header_decode_address(const char *value, gsize length, const char *charset_
 {
     g_autoptr(GString) phrase = g_string_new(NULL), comment = g_string_new(NULL);
     g_autoptr(GString) address = g_string_new(NULL);
-    Mailbox mailbox = {.p = value, .end = value + length, .phrase = phrase, .comment = comment,
+    Mailbox mailbox = {.p = value,
+                       .end = value + length,
+                       .phrase = phrase,
+                       .comment = comment,
                        .address = address};
 
     encoded_word_scanner_init(&mailbox.words, value, length);

@@ -18,10 +18,10 @@
 
 enum {
     SENDER_CHARACTERS = 24,
-    SENDER_OCTETS = 72,     /* 24 characters of three octets */
-    SLUG_INPUT = 512,       /* octets of a slug before it is normalised and cut */
-    MARKS_IN_A_ROW = 8,     /* no script stacks more; "zalgo" text does */
-    DATE_OCTETS = 15        /* "2026-05-13_2133" */
+    SENDER_OCTETS = 72, /* 24 characters of three octets */
+    SLUG_INPUT = 512,   /* octets of a slug before it is normalised and cut */
+    MARKS_IN_A_ROW = 8, /* no script stacks more; "zalgo" text does */
+    DATE_OCTETS = 15    /* "2026-05-13_2133" */
 };
 
 #define LATEST G_GINT64_CONSTANT(253402300799) /* the end of 9999 */
@@ -64,8 +64,8 @@ static Kind kind_of_ascii(gunichar c)
 /* Letters and symbols that show nothing: a name of them alone could not be seen. */
 static gboolean is_hidden(gunichar c)
 {
-    return c == 0x115f || c == 0x1160 || c == 0x3164 || c == 0xffa0 || c == 0x2800 ||
-           c == 0xfffc || c == 0xfffd;
+    return c == 0x115f || c == 0x1160 || c == 0x3164 || c == 0xffa0 || c == 0x2800 || c == 0xfffc ||
+           c == 0xfffd;
 }
 
 static Kind kind_of(gunichar c)
@@ -132,9 +132,9 @@ static void trim_end(GString *slug)
 /* What a slug in the making has at its end. */
 typedef struct {
     GString *slug;
-    gunichar last;   /* the last character, 0 at a word's start */
-    gunichar joiner; /* seen since, waits for the letter that needs it; 0 for none */
-    guint n_marks;   /* in a row */
+    gunichar last;        /* the last character, 0 at a word's start */
+    gunichar joiner;      /* seen since, waits for the letter that needs it; 0 for none */
+    guint n_marks;        /* in a row */
     gboolean is_word_due; /* a separator was seen: the next letter starts a word */
 } Slug;
 
