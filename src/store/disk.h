@@ -23,12 +23,15 @@
 typedef struct Disk Disk;
 typedef struct DiskBatch DiskBatch;
 
-/* Creates the folders (0700, ours, no symlinks: io_open_dir()), takes the lock that keeps a
- * second daemon out (BUSY: "another mailfs uses ..."), opens or makes the databases, starts the
- * thread.  Blocks; called before anything is mounted. */
+/* Creates the folders (0700, ours, no symlinks: io_open_dir()), takes the locks that keep a
+ * second daemon out (BUSY: "another mailfs is using ..."), opens or makes the databases.  Blocks.
+ * To be called in the process that goes on to use it, for neither the locks nor SQLite's handles
+ * are good for anything beyond a fork.  The thread starts with the first request, so that a
+ * sandbox put up after disk_open() holds it as well. */
 Disk *disk_open(const char *cache_dir, const char *state_dir, GError **error);
 
-/* Carries out what was submitted, marks the end as clean, closes.  No callback runs after. */
+/* Carries out what was submitted, marks the end as clean, closes.  No callback runs after; what
+ * was asked for and not yet answered is dropped.  All BodyFiles have been freed before. */
 void disk_close(Disk *disk); /* NULL is fine */
 
 const char *disk_warning(const Disk *disk); /* a sentence for status, or NULL */
@@ -56,10 +59,13 @@ typedef struct {
     gint64 changed;      /* the directory's mtime, Unix time */
 } DiskMailbox;
 
-void disk_mailbox_free(DiskMailbox *mailbox);
+void disk_mailbox_free(DiskMailbox *mailbox); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DiskMailbox, disk_mailbox_free)
 
-/* All mailboxes known, of DiskMailbox.  Blocks briefly; called at the start, before the thread
- * has work. */
+/* All mailboxes known, of DiskMailbox; the caller owns the array.  Blocks briefly; called at the
+ * start, before any request.  One of which only the number is known (it was removed, or the cache
+ * was lost) has a NULL path and zeroes; one that lost its name to another number in a rename has
+ * the wire name "" besides, and its number stays taken. */
 GPtrArray *disk_load_mailboxes(Disk *disk, GError **error);
 
 /* Called on the main context with rows in UID order, at most 1024 a call; takes the messages by
@@ -73,7 +79,8 @@ void disk_load_messages(Disk *disk, guint16 mailbox, DiskLoadFunc func, gpointer
 /* -- Batches ---------------------------------------------------------------------------------- */
 
 DiskBatch *disk_batch_new(void);
-void disk_batch_free(DiskBatch *batch);
+void disk_batch_free(DiskBatch *batch); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DiskBatch, disk_batch_free)
 gboolean disk_batch_is_empty(const DiskBatch *batch);
 
 /* Inserts or replaces a mailbox by its number (which the model gave; state.db keeps
@@ -84,25 +91,35 @@ void disk_batch_put_mailbox(DiskBatch *batch, const DiskMailbox *mailbox);
  * numbers stay in state.db. */
 void disk_batch_remove_mailbox(DiskBatch *batch, guint16 mailbox);
 
-/* Inserts or replaces a message by (mailbox, item), its name and UID in state.db too.  Copies. */
+/* Inserts or replaces a message by (mailbox, item), its name and UID in state.db too; another
+ * item that has the UID loses it.  Copies.  is_cached and is_suspect are not taken from @message:
+ * they follow the body_*() calls. */
 void disk_batch_put_message(DiskBatch *batch, guint16 mailbox, guint32 uidvalidity,
                             const Message *message);
 /* Only what changes often: flags, keywords. */
 void disk_batch_put_flags(DiskBatch *batch, guint16 mailbox, const Message *message);
+/* The UID is gone from the server for good: its rows, its name and its body's file go. */
 void disk_batch_remove_message(DiskBatch *batch, guint16 mailbox, guint64 item);
 
-/* A body came whole: its length and SHA-256 (32 octets); sets size, is_exact, is_cached. */
+/* A body came whole (body_file_commit()): its length and SHA-256 (32 octets); sets size, is_exact,
+ * is_cached of a message that was put before. */
 void disk_batch_body_cached(DiskBatch *batch, guint16 mailbox, guint64 item, guint64 size,
                             const guint8 *sha256);
 void disk_batch_body_dropped(DiskBatch *batch, guint16 mailbox, guint64 item);
 void disk_batch_body_used(DiskBatch *batch, guint16 mailbox, guint64 item, gint64 now);
 
 /* Takes @batch.  @done (may be NULL) is called on the main context when it is durable, or with
- * the error. */
+ * the error.  What index.db got survives every end of the process; a power cut may take its last
+ * moments, never out of order.
+ *
+ * After a failed batch (a full disk) later ones are carried out all the same, but the mailboxes
+ * it was about are kept as not listed and without HIGHESTMODSEQ for the rest of the run, so that
+ * the next start lists them whole. */
 typedef void (*DiskDoneFunc)(const GError *error, gpointer user);
 void disk_submit(Disk *disk, DiskBatch *batch, DiskDoneFunc done, gpointer user);
 
-/* Called after everything submitted before is durable. */
+/* Called after everything submitted before is durable; with the first error since the last flush
+ * if a batch failed. */
 void disk_flush(Disk *disk, DiskDoneFunc done, gpointer user);
 
 /* -- Numbers ------------------------------------------------------------------------------------ */
@@ -131,6 +148,7 @@ int body_file_fd(const BodyFile *file); /* readable by pread() from any thread; 
 gboolean body_file_commit(BodyFile *file, guint16 mailbox, guint64 item, guint8 *ret_sha256,
                           GError **error);
 void body_file_free(BodyFile *file); /* removes it unless committed; NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BodyFile, body_file_free)
 
 /* A read-only descriptor; -1 (GONE) when it is not there. */
 int disk_open_body(Disk *disk, guint16 mailbox, guint64 item, GError **error);

@@ -1,0 +1,351 @@
+/* Bodies as files: bodies/MMMM/IIIIIIIII below the cache folder, mailbox and item in hex.
+ *
+ * A body comes in under a temporary name beside the folders and is renamed into place when it is
+ * whole; one that is replaced or removed stays readable for whoever has it open.  Nothing is
+ * synced: after an unclean end length and SHA-256 tell which files to believe.
+ *
+ * Names are made of numbers alone, and every path is walked one component at a time from an open
+ * folder with O_NOFOLLOW, which refuses a planted symlink as openat2()'s RESOLVE_NO_SYMLINKS
+ * would, on every kernel.
+ *
+ * A file comes before its row, for a row without a file would be a lie.  In between it looks
+ * like a stray one; Disk.fresh remembers it until its row is written.
+ */
+#include "store/disk-internal.h"
+
+#include "base/error.h"
+#include "base/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FOLDER_DIGITS 4
+#define BODY_DIGITS 9
+#define READ_SIZE (64 * 1024)
+
+typedef struct {
+    char text[20]; /* the longest is a temporary one: 't' and 16 digits */
+} Name;
+
+struct BodyFile {
+    Disk *disk;
+    int fd;
+    Name name;               /* temporary */
+    _Atomic guint64 length;  /* other threads follow it while one writes */
+    GChecksum *sha256;
+    gboolean is_committed;
+};
+
+/* -- Names ------------------------------------------------------------------------------------------- */
+
+static Name folder_name(guint16 mailbox)
+{
+    Name name;
+
+    g_snprintf(name.text, sizeof name.text, "%0*x", FOLDER_DIGITS, mailbox);
+    return name;
+}
+
+static Name body_name(guint64 item)
+{
+    Name name;
+
+    g_snprintf(name.text, sizeof name.text, "%0*" G_GINT64_MODIFIER "x", BODY_DIGITS, item);
+    return name;
+}
+
+/* TRUE when @name is exactly @n_digits lower-case hex digits. */
+static gboolean parse_name(const char *name, gsize n_digits, guint64 *ret_number)
+{
+    if (strlen(name) != n_digits || strspn(name, "0123456789abcdef") != n_digits)
+        return FALSE;
+    *ret_number = g_ascii_strtoull(name, NULL, 16);
+    return TRUE;
+}
+
+/* -- Folders ----------------------------------------------------------------------------------------- */
+
+static int open_folder(Disk *disk, guint16 mailbox, GError **error)
+{
+    return io_open_at(disk->bodies_fd, folder_name(mailbox).text, O_RDONLY | O_DIRECTORY, 0, error);
+}
+
+/* As open_folder(), for a body that is about to be put there. */
+static int make_folder(Disk *disk, guint16 mailbox, GError **error)
+{
+    if (mkdirat(disk->bodies_fd, folder_name(mailbox).text, 0700) < 0 && errno != EEXIST) {
+        mail_fail_errno(error, errno, "cannot create a folder in %s/bodies", disk->cache_dir);
+        return -1;
+    }
+    return open_folder(disk, mailbox, error);
+}
+
+/* Calls @func with every name in a folder; @fd stays open. */
+static void each_name(int fd, void (*func)(const char *name, gpointer user), gpointer user)
+{
+    autofd int own = io_open_at(fd, ".", O_RDONLY | O_DIRECTORY, 0, NULL);
+    DIR *folder = own < 0 ? NULL : fdopendir(own);
+    const struct dirent *entry;
+
+    if (!folder)
+        return;
+    (void)steal_fd(&own);
+    while ((entry = readdir(folder)))
+        func(entry->d_name, user);
+    closedir(folder);
+}
+
+static void remove_temporary(const char *name, gpointer user)
+{
+    const Disk *disk = user;
+    guint64 number;
+
+    if (name[0] == 't' && parse_name(name + 1, 16, &number))
+        (void)unlinkat(disk->bodies_fd, name, 0);
+}
+
+gboolean disk_body_open_folder(Disk *disk, GError **error)
+{
+    if (mkdirat(disk->cache_fd, "bodies", 0700) < 0 && errno != EEXIST)
+        return mail_fail_errno(error, errno, "cannot create %s/bodies", disk->cache_dir);
+    disk->bodies_fd = io_open_at(disk->cache_fd, "bodies", O_RDONLY | O_DIRECTORY, 0, error);
+    if (disk->bodies_fd < 0) {
+        g_prefix_error(error, "in %s: ", disk->cache_dir);
+        return FALSE;
+    }
+    each_name(disk->bodies_fd, remove_temporary, disk);
+    return TRUE;
+}
+
+/* -- Fresh bodies ------------------------------------------------------------------------------------- */
+
+static gint64 fresh_key(guint16 mailbox, guint64 item)
+{
+    return (gint64)((guint64)mailbox << 36 | item);
+}
+
+void disk_body_forget_fresh(Disk *disk, const GArray *known)
+{
+    pthread_mutex_lock(&disk->bodies_lock);
+    for (guint i = 0; i < known->len; i++) {
+        const DiskBodyKey *body = &g_array_index(known, DiskBodyKey, i);
+        gint64 key = fresh_key(body->mailbox, body->item);
+
+        g_hash_table_remove(disk->fresh, &key);
+    }
+    pthread_mutex_unlock(&disk->bodies_lock);
+}
+
+void disk_body_remove_stray(Disk *disk, guint16 mailbox, guint64 item)
+{
+    autofd int folder = open_folder(disk, mailbox, NULL);
+    gint64 key = fresh_key(mailbox, item);
+
+    if (folder < 0)
+        return;
+    pthread_mutex_lock(&disk->bodies_lock);
+    if (!g_hash_table_contains(disk->fresh, &key))
+        (void)unlinkat(folder, body_name(item).text, 0);
+    pthread_mutex_unlock(&disk->bodies_lock);
+}
+
+void disk_body_remove_folder(Disk *disk, guint16 mailbox)
+{
+    /* Under the lock, so that it does not go between a commit's mkdir and its rename. */
+    pthread_mutex_lock(&disk->bodies_lock);
+    (void)unlinkat(disk->bodies_fd, folder_name(mailbox).text, AT_REMOVEDIR);
+    pthread_mutex_unlock(&disk->bodies_lock);
+}
+
+/* -- A body on its way in ------------------------------------------------------------------------------ */
+
+BodyFile *body_file_new(Disk *disk, GError **error)
+{
+    static _Atomic guint64 counter; /* no name comes twice, and old ones went at the start */
+    g_autoptr(BodyFile) file = g_new0(BodyFile, 1);
+
+    file->disk = disk;
+    file->sha256 = g_checksum_new(G_CHECKSUM_SHA256);
+    g_snprintf(file->name.text, sizeof file->name.text, "t%016" G_GINT64_MODIFIER "x",
+               atomic_fetch_add(&counter, 1));
+    file->fd = io_open_at(disk->bodies_fd, file->name.text, O_RDWR | O_CREAT | O_EXCL, 0600, error);
+    if (file->fd < 0) {
+        g_prefix_error(error, "in %s/bodies: ", disk->cache_dir);
+        return NULL;
+    }
+    return g_steal_pointer(&file);
+}
+
+gboolean body_file_append(BodyFile *file, const void *data, gsize length, GError **error)
+{
+    guint64 offset = atomic_load(&file->length);
+
+    g_assert(!file->is_committed);
+    /* At the offset, so that a write that failed half-way may be tried again. */
+    if (!io_pwrite_all(file->fd, data, length, (goffset)offset, error)) {
+        g_prefix_error(error, "cannot keep a message in %s/bodies: ", file->disk->cache_dir);
+        return FALSE;
+    }
+    g_checksum_update(file->sha256, data, (gssize)length);
+    atomic_store(&file->length, offset + length);
+    return TRUE;
+}
+
+guint64 body_file_length(const BodyFile *file)
+{
+    return atomic_load(&file->length);
+}
+
+int body_file_fd(const BodyFile *file)
+{
+    return file->fd;
+}
+
+/* With bodies_lock held. */
+static gboolean move_into_place(BodyFile *file, guint16 mailbox, guint64 item, GError **error)
+{
+    Disk *disk = file->disk;
+    autofd int folder = make_folder(disk, mailbox, error);
+    gint64 key = fresh_key(mailbox, item);
+
+    if (folder < 0)
+        return FALSE;
+    if (renameat(disk->bodies_fd, file->name.text, folder, body_name(item).text) < 0)
+        return mail_fail_errno(error, errno, "cannot keep a message in %s/bodies",
+                               disk->cache_dir);
+    g_hash_table_add(disk->fresh, g_memdup2(&key, sizeof key));
+    disk->has_new_bodies = TRUE;
+    return TRUE;
+}
+
+gboolean body_file_commit(BodyFile *file, guint16 mailbox, guint64 item, guint8 *ret_sha256,
+                          GError **error)
+{
+    gsize length = DISK_SHA256;
+
+    g_assert(!file->is_committed && mailbox > 0 && item > 0 && item <= DISK_MAX_ITEM);
+    pthread_mutex_lock(&file->disk->bodies_lock);
+    file->is_committed = move_into_place(file, mailbox, item, error);
+    pthread_mutex_unlock(&file->disk->bodies_lock);
+    if (file->is_committed)
+        g_checksum_get_digest(file->sha256, ret_sha256, &length);
+    return file->is_committed;
+}
+
+void body_file_free(BodyFile *file)
+{
+    if (!file)
+        return;
+    if (file->fd >= 0 && !file->is_committed)
+        (void)unlinkat(file->disk->bodies_fd, file->name.text, 0);
+    io_close_auto(&file->fd);
+    g_checksum_free(file->sha256);
+    g_free(file);
+}
+
+/* -- Bodies that are there ----------------------------------------------------------------------------- */
+
+int disk_open_body(Disk *disk, guint16 mailbox, guint64 item, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    autofd int folder = open_folder(disk, mailbox, &local);
+    autofd int fd = -1;
+    struct stat st;
+
+    /* O_NONBLOCK: were it a pipe that somebody put there, open() would wait for ever. */
+    if (folder >= 0)
+        fd = io_open_at(folder, body_name(item).text, O_RDONLY | O_NONBLOCK, 0, &local);
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
+        mail_fail(&local, MAIL_ERROR_CACHE, "%s is not a file", body_name(item).text);
+    if (!local)
+        return steal_fd(&fd);
+    if (mail_error_is(local, MAIL_ERROR_GONE))
+        mail_fail(error, MAIL_ERROR_GONE, "the message is not in the cache");
+    else
+        g_propagate_prefixed_error(error, g_steal_pointer(&local), "in %s/bodies: ",
+                                   disk->cache_dir);
+    return -1;
+}
+
+void disk_remove_body(Disk *disk, guint16 mailbox, guint64 item)
+{
+    autofd int folder = open_folder(disk, mailbox, NULL);
+
+    if (folder >= 0)
+        (void)unlinkat(folder, body_name(item).text, 0);
+}
+
+static gboolean hash_file(int fd, guint64 size, guint8 *ret_sha256)
+{
+    g_autoptr(GChecksum) sha256 = g_checksum_new(G_CHECKSUM_SHA256);
+    g_autofree guint8 *buffer = g_malloc(READ_SIZE);
+    gsize length = DISK_SHA256;
+
+    for (guint64 offset = 0; offset < size;) {
+        gssize n = io_pread_all(fd, buffer, READ_SIZE, (goffset)offset, NULL);
+
+        if (n <= 0)
+            return FALSE;
+        g_checksum_update(sha256, buffer, n);
+        offset += (guint64)n;
+    }
+    g_checksum_get_digest(sha256, ret_sha256, &length);
+    return TRUE;
+}
+
+gboolean disk_body_is_good(Disk *disk, const DiskVictim *body, const guint8 *sha256)
+{
+    autofd int fd = disk_open_body(disk, body->mailbox, body->item, NULL);
+    guint8 found[DISK_SHA256];
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 && (guint64)st.st_size == body->size &&
+           hash_file(fd, body->size, found) && memcmp(found, sha256, DISK_SHA256) == 0;
+}
+
+/* -- Listing, for the sweep ------------------------------------------------------------------------------ */
+
+static void add_item(const char *name, gpointer user)
+{
+    guint64 item;
+
+    if (parse_name(name, BODY_DIGITS, &item))
+        g_array_append_val((GArray *)user, item);
+}
+
+static int compare_items(gconstpointer a, gconstpointer b)
+{
+    guint64 first = *(const guint64 *)a, second = *(const guint64 *)b;
+
+    return (first > second) - (first < second);
+}
+
+GArray *disk_body_list(Disk *disk, guint16 mailbox)
+{
+    GArray *items = g_array_new(FALSE, FALSE, sizeof(guint64));
+    autofd int folder = open_folder(disk, mailbox, NULL);
+
+    if (folder >= 0)
+        each_name(folder, add_item, items);
+    g_array_sort(items, compare_items);
+    return items;
+}
+
+static void add_number(const char *name, gpointer user)
+{
+    guint64 number;
+
+    if (parse_name(name, FOLDER_DIGITS, &number) && number > 0)
+        g_hash_table_add(user, GUINT_TO_POINTER((guint)number));
+}
+
+void disk_body_list_mailboxes(Disk *disk, GHashTable *numbers)
+{
+    each_name(disk->bodies_fd, add_number, numbers);
+}
