@@ -205,11 +205,26 @@ static void note_damage(DiskDb *db)
     db->is_broken = TRUE;
 }
 
+/* The errno behind a failure.  sqlite3_system_errno() does not know that of a COMMIT: the file
+ * that could not be written, the write-ahead log, remembers it. */
+static int db_errno(DiskDb *db, int code)
+{
+    int errnum = sqlite3_system_errno(db->handle);
+    sqlite3_file *log = NULL;
+
+    if (code == SQLITE_IOERR_WRITE &&
+        sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) ==
+            SQLITE_OK &&
+        log && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &errnum);
+    return errnum;
+}
+
 /* The failure that the connection knows, as a sentence. */
 static gboolean db_fail(DiskDb *db, GError **error)
 {
     int code = sqlite3_extended_errcode(db->handle);
-    int errnum = sqlite3_system_errno(db->handle);
+    int errnum = db_errno(db, code);
     const char *reason = sqlite3_errmsg(db->handle);
 
     switch (code & 0xff) {

@@ -1,0 +1,585 @@
+/* What can go wrong with files: an unclean end, damage, other versions, a second daemon, a full
+ * disk.  Nothing of it may lose a number, or take the process down. */
+#include "disk-fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+/* -- Doing damage ------------------------------------------------------------------------------------- */
+
+/* Overwrites @length octets at @offset with what is no database. */
+static void scribble(const char *folder, const char *name, off_t offset, gsize length)
+{
+    g_autofree char *path = in(folder, name), *noise = g_malloc(length);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    memset(noise, 0xa5, length);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pwrite(fd, noise, length, offset), ==, (gssize)length);
+    close(fd);
+}
+
+static void shorten(const char *folder, const char *name, off_t length)
+{
+    g_autofree char *path = in(folder, name);
+
+    g_assert_cmpint(truncate(path, length), ==, 0);
+}
+
+static off_t size_of(const char *folder, const char *name)
+{
+    g_autofree char *path = in(folder, name);
+    GStatBuf st;
+
+    g_assert_cmpint(g_stat(path, &st), ==, 0);
+    return st.st_size;
+}
+
+/* Runs SQL on a closed database, as a stranger would. */
+static void meddle(const char *folder, const char *name, const char *sql)
+{
+    g_autofree char *path = in(folder, name);
+    sqlite3 *db = NULL;
+
+    g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+    g_assert_cmpint(sqlite3_exec(db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void assert_refused(Fixture *fixture, MailError code, const char *word)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(disk_open(fixture->cache, fixture->state, &error));
+    g_assert_error(error, MAIL_ERROR, (int)code);
+    g_assert_nonnull(strstr(error->message, word));
+}
+
+static guint count_loaded(Fixture *fixture)
+{
+    g_auto(Loaded) loaded = LOADED_INIT;
+
+    load(fixture, 1, &loaded);
+    g_assert_no_error(loaded.error);
+    return loaded.messages->len;
+}
+
+/* How many of the messages 1 to @n the state gives back, each with its own item and name. */
+static guint count_recalled(Fixture *fixture, guint n)
+{
+    g_auto(Loaded) recalled = LOADED_INIT;
+    g_autofree char *uids = g_strdup_printf("1:%u", n);
+
+    recall(fixture, 1, 7, uids, &recalled);
+    g_assert_no_error(recalled.error);
+    for (guint i = 0; i < recalled.messages->len; i++) {
+        const Message *message = loaded_at(&recalled, i);
+        g_autofree char *name = g_strdup_printf("2026-05-13_2133_alice_Quarterly-report.%u.eml",
+                                                message->uid);
+
+        g_assert_cmpuint(message->item, ==, message->uid);
+        g_assert_cmpstr(message->name, ==, name);
+    }
+    return recalled.messages->len;
+}
+
+/* -- An unclean end ------------------------------------------------------------------------------------ */
+
+static void write_and_die(Fixture *fixture)
+{
+    put_inbox(fixture, 500);
+    for (guint i = 0; i < 20; i++) { /* and more on the way */
+        DiskBatch *batch = disk_batch_new();
+
+        put_message(batch, 1, 600 + i, 600 + i);
+        disk_submit(fixture->disk, batch, NULL, NULL);
+    }
+}
+
+/* What was answered for is there. */
+static void test_unclean(Fixture *fixture, gconstpointer data)
+{
+    g_assert_false(disk_was_unclean(fixture->disk));
+    in_dying_child(fixture, write_and_die);
+    fixture_open(fixture);
+    g_assert_true(disk_was_unclean(fixture->disk));
+    g_assert_null(disk_warning(fixture->disk));
+    g_assert_cmpuint(count_loaded(fixture), >=, 500);
+    g_assert_cmpuint(count_recalled(fixture, 1000), >=, count_loaded(fixture));
+    g_assert_cmpuint(disk_next_item(fixture->disk, 1), >=, 501);
+    fixture_reopen(fixture);
+    g_assert_false(disk_was_unclean(fixture->disk));
+}
+
+static void die_at_once(Fixture *fixture)
+{
+}
+
+static void test_unclean_without_work(Fixture *fixture, gconstpointer data)
+{
+    in_dying_child(fixture, die_at_once);
+    fixture_open(fixture);
+    g_assert_true(disk_was_unclean(fixture->disk));
+}
+
+/* -- A damaged index ------------------------------------------------------------------------------------- */
+
+static void spoil_header(Fixture *fixture)
+{
+    scribble(fixture->cache, "index.db", 0, 100);
+}
+
+static void spoil_all(Fixture *fixture)
+{
+    scribble(fixture->cache, "index.db", 0, (gsize)size_of(fixture->cache, "index.db"));
+}
+
+static void spoil_schema(Fixture *fixture)
+{
+    scribble(fixture->cache, "index.db", 100, 3996);
+}
+
+static void halve(Fixture *fixture)
+{
+    shorten(fixture->cache, "index.db", size_of(fixture->cache, "index.db") / 2);
+}
+
+static void cut_in_header(Fixture *fixture)
+{
+    shorten(fixture->cache, "index.db", 50);
+}
+
+static void make_text(Fixture *fixture)
+{
+    g_autofree char *path = in(fixture->cache, "index.db");
+
+    g_assert_true(g_file_set_contents(path, "hello\n", -1, NULL));
+}
+
+static void drop_table(Fixture *fixture)
+{
+    meddle(fixture->cache, "index.db", "DROP TABLE body");
+}
+
+static void empty_meta(Fixture *fixture)
+{
+    meddle(fixture->cache, "index.db", "DELETE FROM meta");
+}
+
+static void set_other_version(Fixture *fixture)
+{
+    meddle(fixture->cache, "index.db", "PRAGMA user_version=-3");
+}
+
+static void set_no_version(Fixture *fixture)
+{
+    meddle(fixture->cache, "index.db", "PRAGMA user_version=0");
+}
+
+static void test_index_damaged(Fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *what;
+        void (*spoil)(Fixture *);
+    } cases[] = {
+        {"header", spoil_header},
+        {"all", spoil_all},
+        {"schema", spoil_schema},
+        {"half", halve},
+        {"cut in the header", cut_in_header},
+        {"text", make_text},
+        {"a table less", drop_table},
+        {"no meta", empty_meta},
+        {"another version", set_other_version},
+        {"no version", set_no_version},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *aside = in(fixture->cache, "index.db.damaged");
+
+        g_test_message("%s", cases[i].what);
+        (void)g_unlink(aside);
+        put_inbox(fixture, 300);
+        fixture_close(fixture);
+        cases[i].spoil(fixture);
+        fixture_open(fixture);
+        g_assert_true(exists(fixture->cache, "index.db.damaged"));
+        g_assert_null(disk_warning(fixture->disk)); /* nothing is lost */
+        g_assert_cmpuint(count_loaded(fixture), ==, 0);
+        g_assert_cmpuint(count_recalled(fixture, 300), ==, 300);
+        put_inbox(fixture, 300);
+        fixture_reopen(fixture);
+        g_assert_cmpuint(count_loaded(fixture), ==, 300);
+    }
+}
+
+/* After an unclean end the whole index is looked at. */
+static void test_index_damaged_inside(Fixture *fixture, gconstpointer data)
+{
+    in_dying_child(fixture, write_and_die);
+    /* The log has to be in the file before there is something to damage. */
+    meddle(fixture->cache, "index.db", "PRAGMA wal_checkpoint(TRUNCATE)");
+    scribble(fixture->cache, "index.db", 10 * 4096, 6 * 4096);
+    fixture_open(fixture);
+    g_assert_true(exists(fixture->cache, "index.db.damaged"));
+    g_assert_cmpuint(count_recalled(fixture, 500), ==, 500);
+}
+
+/* After a clean end it is met while running: reads say so, writes too, and the next start mends
+ * it.  The state goes on meanwhile. */
+static void test_index_damaged_running(Fixture *fixture, gconstpointer data)
+{
+    g_auto(Loaded) loaded = LOADED_INIT;
+    g_autoptr(GError) error = NULL;
+    DiskBatch *batch = disk_batch_new();
+
+    put_inbox(fixture, 2000);
+    fixture_close(fixture);
+    scribble(fixture->cache, "index.db", 10 * 4096,
+             (gsize)size_of(fixture->cache, "index.db") - 10 * 4096);
+    fixture_open(fixture);
+    g_assert_false(exists(fixture->cache, "index.db.damaged"));
+    load(fixture, 1, &loaded);
+    g_assert_error(loaded.error, MAIL_ERROR, MAIL_ERROR_CACHE);
+    put_message(batch, 1, 5000, 5000);
+    error = try_submit(fixture, batch);
+    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_CACHE);
+    g_assert_nonnull(disk_failure(fixture->disk));
+    g_assert_cmpuint(count_recalled(fixture, 5000), ==, 2001);
+
+    fixture_reopen(fixture);
+    g_assert_true(exists(fixture->cache, "index.db.damaged"));
+    g_assert_null(disk_failure(fixture->disk));
+    g_assert_cmpuint(count_loaded(fixture), ==, 0);
+    g_assert_cmpuint(count_recalled(fixture, 5000), ==, 2001);
+    fixture_reopen(fixture); /* and once is enough */
+    put_inbox(fixture, 3);
+    fixture_reopen(fixture);
+    g_assert_cmpuint(count_loaded(fixture), ==, 3);
+}
+
+/* -- A damaged state --------------------------------------------------------------------------------------- */
+
+/* Part of it is unreadable and the index is gone: what can be read is kept. */
+static void test_state_salvaged(Fixture *fixture, gconstpointer data)
+{
+    guint n;
+
+    put_inbox(fixture, 5000);
+    fixture_close(fixture);
+    remove_tree(fixture->cache);
+    scribble(fixture->state, "state.db", 40 * 4096, 4 * 4096);
+    fixture_open(fixture);
+    g_assert_nonnull(disk_warning(fixture->disk));
+    g_assert_nonnull(strstr(disk_warning(fixture->disk), "state.db.damaged-1"));
+    g_assert_true(exists(fixture->state, "state.db.damaged-1"));
+    n = count_recalled(fixture, 5000);
+    g_test_message("%u of 5000 names were kept", n);
+    g_assert_cmpuint(n, >, 4000);
+    g_assert_cmpuint(n, <, 5000);
+    g_assert_cmpuint(disk_next_item(fixture->disk, 1), ==, 5001);
+    fixture_reopen(fixture);
+    g_assert_null(disk_warning(fixture->disk));
+    g_assert_cmpuint(count_recalled(fixture, 5000), ==, n);
+}
+
+/* Nothing of it is readable, but the index knows the same names and numbers. */
+static void test_state_from_index(Fixture *fixture, gconstpointer data)
+{
+    static const char *const ways[] = {"scribbled", "shortened", "emptied", "removed"};
+
+    put_inbox(fixture, 400);
+    for (guint i = 0; i < G_N_ELEMENTS(ways); i++) {
+        g_autofree char *path = in(fixture->state, "state.db");
+        g_autoptr(GPtrArray) mailboxes = NULL;
+
+        g_test_message("%s", ways[i]);
+        fixture_close(fixture);
+        if (i == 0)
+            scribble(fixture->state, "state.db", 0, (gsize)size_of(fixture->state, "state.db"));
+        else if (i < 3)
+            shorten(fixture->state, "state.db", i == 1 ? 50 : 0);
+        else
+            g_assert_cmpint(g_unlink(path), ==, 0);
+        fixture_open(fixture);
+        g_assert_nonnull(disk_warning(fixture->disk));
+        mailboxes = disk_load_mailboxes(fixture->disk, NULL);
+        g_assert_cmpuint(mailboxes->len, ==, 1);
+        g_assert_cmpuint(disk_next_item(fixture->disk, 1), ==, 401);
+        g_assert_cmpuint(count_loaded(fixture), ==, 400);
+        g_assert_cmpuint(count_recalled(fixture, 400), ==, 400);
+    }
+    g_assert_true(exists(fixture->state, "state.db.damaged-1"));
+    g_assert_true(exists(fixture->state, "state.db.damaged-2"));
+}
+
+/* -- Refusals -------------------------------------------------------------------------------------------------- */
+
+static void test_newer(Fixture *fixture, gconstpointer data)
+{
+    put_inbox(fixture, 3);
+    fixture_close(fixture);
+    meddle(fixture->state, "state.db", "PRAGMA user_version=2");
+    assert_refused(fixture, MAIL_ERROR_INVALID, "newer mailfs");
+    meddle(fixture->state, "state.db", "PRAGMA user_version=1");
+    meddle(fixture->cache, "index.db", "PRAGMA user_version=99");
+    assert_refused(fixture, MAIL_ERROR_INVALID, "newer mailfs");
+    meddle(fixture->cache, "index.db", "PRAGMA user_version=1");
+    fixture_open(fixture);
+    g_assert_cmpuint(count_loaded(fixture), ==, 3);
+}
+
+static void open_in_child(const char *cache, const char *state, const char *word)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        g_autoptr(GError) error = NULL;
+        Disk *disk = disk_open(cache, state, &error);
+
+        _exit(disk ? 1
+                   : !mail_error_is(error, MAIL_ERROR_BUSY) ? 2
+                   : !strstr(error->message, word) ? 3
+                   : !strstr(error->message, "mailfs umount") ? 4
+                   : 0);
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_cmpint(status, ==, 0);
+}
+
+static void test_second(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *other = in(fixture->dir, "other");
+
+    put_inbox(fixture, 3);
+    open_in_child(fixture->cache, fixture->state, fixture->cache);
+    open_in_child(other, fixture->state, fixture->state);
+    open_in_child(fixture->cache, other, fixture->cache);
+    g_assert_cmpuint(count_loaded(fixture), ==, 3); /* the first goes on */
+}
+
+static void test_places(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *index = in(fixture->cache, "index.db");
+    g_autofree char *elsewhere = in(fixture->dir, "elsewhere");
+    g_autofree char *link = in(fixture->dir, "link"), *through = NULL;
+    g_autoptr(GError) error = NULL;
+    Disk *disk;
+
+    fixture_close(fixture);
+    g_assert_cmpint(g_chmod(fixture->state, 0777), ==, 0);
+    assert_refused(fixture, MAIL_ERROR_DENIED, "chmod 700");
+    g_assert_cmpint(g_chmod(fixture->state, 0700), ==, 0);
+
+    g_assert_cmpint(g_rename(index, elsewhere), ==, 0);
+    g_assert_cmpint(symlink(elsewhere, index), ==, 0);
+    g_assert_null(disk_open(fixture->cache, fixture->state, &error));
+    g_assert_nonnull(error);
+    g_assert_cmpint(g_unlink(index), ==, 0);
+
+    /* A parent that is a symlink is everyday life. */
+    g_assert_cmpint(symlink(fixture->dir, link), ==, 0);
+    through = in(link, "cache");
+    g_clear_error(&error);
+    disk = disk_open(through, fixture->state, &error);
+    g_assert_no_error(error);
+    disk_close(disk);
+    fixture_open(fixture);
+}
+
+/* -- A full disk ------------------------------------------------------------------------------------------------- */
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+    limit.rlim_cur = bytes;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+}
+
+static const DiskMailbox *only_mailbox(Fixture *fixture, GPtrArray **mailboxes)
+{
+    *mailboxes = disk_load_mailboxes(fixture->disk, NULL);
+    g_assert_cmpuint((*mailboxes)->len, ==, 1);
+    return g_ptr_array_index(*mailboxes, 0);
+}
+
+static DiskBatch *many_messages(guint from, guint n)
+{
+    DiskBatch *batch = disk_batch_new();
+
+    for (guint i = from; i < from + n; i++)
+        put_message(batch, 1, i, i);
+    return batch;
+}
+
+/* A batch that fails says so, the next works again; but as something is missing now, the mailbox
+ * counts as not listed at the next start, whatever the model said since. */
+static void test_full(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) mailboxes = NULL, later = NULL;
+    const DiskMailbox *mailbox;
+    Done flushed = {0};
+    DiskBatch *batch;
+
+    put_inbox(fixture, 10);
+    limit_files(64 * 1024);
+    error = try_submit(fixture, many_messages(11, 5000));
+    limit_files(RLIM_INFINITY);
+    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_NOSPACE);
+    g_assert_nonnull(strstr(error->message, "make room"));
+    g_assert_cmpstr(disk_failure(fixture->disk), ==, error->message);
+    g_assert_cmpuint(count_loaded(fixture), ==, 10);
+    disk_flush(fixture->disk, on_done, &flushed);
+    wait_for(&flushed.is_done);
+    g_assert_error(flushed.error, MAIL_ERROR, MAIL_ERROR_NOSPACE);
+    g_clear_error(&flushed.error);
+
+    batch = many_messages(6000, 1);
+    put_mailbox(batch, 1, "INBOX");
+    submit(fixture, batch);
+    g_assert_null(disk_failure(fixture->disk));
+    g_assert_cmpuint(count_loaded(fixture), ==, 11);
+    fixture_reopen(fixture);
+    mailbox = only_mailbox(fixture, &mailboxes);
+    g_assert_false(mailbox->is_listed);
+    g_assert_cmpuint(mailbox->highestmodseq, ==, 0);
+
+    put_inbox(fixture, 10);
+    fixture_reopen(fixture);
+    mailbox = only_mailbox(fixture, &later);
+    g_assert_true(mailbox->is_listed);
+    g_assert_cmpuint(mailbox->highestmodseq, ==, 4711);
+}
+
+/* One bad batch among many takes no other with it. */
+static void test_full_group(Fixture *fixture, gconstpointer data)
+{
+    Done small[6] = {0}, large = {0};
+
+    put_inbox(fixture, 1);
+    limit_files(256 * 1024);
+    for (guint i = 0; i < 3; i++)
+        disk_submit(fixture->disk, many_messages(10 + i, 1), on_done, &small[i]);
+    disk_submit(fixture->disk, many_messages(1000, 20000), on_done, &large);
+    for (guint i = 3; i < 6; i++)
+        disk_submit(fixture->disk, many_messages(10 + i, 1), on_done, &small[i]);
+    for (guint i = 0; i < 6; i++)
+        wait_for(&small[i].is_done);
+    limit_files(RLIM_INFINITY);
+    for (guint i = 0; i < 6; i++)
+        g_assert_no_error(small[i].error);
+    g_assert_error(large.error, MAIL_ERROR, MAIL_ERROR_NOSPACE);
+    g_clear_error(&large.error);
+    g_assert_cmpuint(count_loaded(fixture), ==, 7);
+}
+
+static void test_full_body(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *octets = g_malloc0(100 * 1024), *found = g_malloc(100 * 1024);
+    g_autoptr(BodyFile) file = body_file_new(fixture->disk, &error);
+    g_autofree char *expected = NULL;
+    guint8 sha256[32];
+
+    memset(octets, 'x', 100 * 1024);
+    limit_files(64 * 1024);
+    g_assert_false(body_file_append(file, octets, 100 * 1024, &error));
+    limit_files(RLIM_INFINITY);
+    g_assert_nonnull(error);
+    g_clear_error(&error);
+    g_assert_cmpuint(body_file_length(file), ==, 0);
+    /* The same piece once more, now that there is room. */
+    g_assert_true(body_file_append(file, octets, 100 * 1024, &error));
+    g_assert_true(body_file_commit(file, 1, 1, sha256, &error));
+    g_assert_cmpint(pread(body_file_fd(file), found, 100 * 1024, 0), ==, 100 * 1024);
+    g_assert_cmpmem(found, 100 * 1024, octets, 100 * 1024);
+}
+
+/* In a child with its own mounts. */
+static void fill_small_disk(Fixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *ballast = NULL, *room = g_malloc0(1024 * 1024);
+    int fd;
+
+    if (mount("none", fixture->dir, "tmpfs", 0, "size=2m") < 0)
+        _exit(77);
+    fixture_open(fixture);
+    put_inbox(fixture, 10);
+    ballast = in(fixture->dir, "ballast");
+    fd = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (write(fd, room, 4096) > 0)
+        ;
+    g_assert_cmpint(errno, ==, ENOSPC);
+    close(fd);
+    error = try_submit(fixture, many_messages(11, 3000));
+    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_NOSPACE);
+    g_assert_cmpuint(count_loaded(fixture), ==, 10);
+    fixture_close(fixture); /* also while it is full */
+    g_assert_cmpint(g_unlink(ballast), ==, 0);
+    fixture_open(fixture);
+    g_assert_null(disk_warning(fixture->disk));
+    submit(fixture, many_messages(11, 300));
+    g_assert_cmpuint(count_loaded(fixture), ==, 310);
+    g_assert_cmpuint(count_recalled(fixture, 400), ==, 310);
+    fixture_close(fixture);
+}
+
+static void test_small_disk(Fixture *fixture, gconstpointer data)
+{
+    int status = 0;
+    pid_t pid;
+
+    fixture_close(fixture);
+    pid = fork();
+    if (pid == 0) {
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+            _exit(77);
+        fill_small_disk(fixture);
+        _exit(0);
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        g_test_skip("a small tmpfs takes root's rights");
+    else
+        g_assert_cmpint(status, ==, 0);
+    fixture_open(fixture);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *path;
+        void (*func)(Fixture *, gconstpointer);
+    } tests[] = {
+        {"/disk/damage/unclean", test_unclean},
+        {"/disk/damage/unclean-without-work", test_unclean_without_work},
+        {"/disk/damage/index", test_index_damaged},
+        {"/disk/damage/index-inside", test_index_damaged_inside},
+        {"/disk/damage/index-running", test_index_damaged_running},
+        {"/disk/damage/state-salvaged", test_state_salvaged},
+        {"/disk/damage/state-from-index", test_state_from_index},
+        {"/disk/damage/newer", test_newer},
+        {"/disk/damage/second", test_second},
+        {"/disk/damage/places", test_places},
+        {"/disk/damage/full", test_full},
+        {"/disk/damage/full-group", test_full_group},
+        {"/disk/damage/full-body", test_full_body},
+        {"/disk/damage/small-disk", test_small_disk},
+    };
+
+    g_test_init(&argc, &argv, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* what a full disk is played with */
+    for (guint i = 0; i < G_N_ELEMENTS(tests); i++)
+        g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].func, fixture_tear_down);
+    return g_test_run();
+}
