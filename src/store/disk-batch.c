@@ -45,7 +45,7 @@ struct DiskBatch {
     GArray *changes; /* of Change */
 };
 
-/* -- Filling --------------------------------------------------------------------------------------- */
+/* -- Filling ----------------------------------------------------------------------------------- */
 
 static void change_clear(gpointer data)
 {
@@ -188,7 +188,7 @@ void disk_batch_note_items(const DiskBatch *batch, GHashTable *next_items)
     }
 }
 
-/* -- Carrying out ------------------------------------------------------------------------------------ */
+/* -- Carrying out ------------------------------------------------------------------------------ */
 
 void disk_outcome_init(DiskOutcome *outcome)
 {

@@ -42,7 +42,7 @@ struct BodyFile {
     gboolean is_committed;
 };
 
-/* -- Names ------------------------------------------------------------------------------------------- */
+/* -- Names ------------------------------------------------------------------------------------- */
 
 static Name folder_name(guint16 mailbox)
 {
@@ -69,7 +69,7 @@ static gboolean parse_name(const char *name, gsize n_digits, guint64 *ret_number
     return TRUE;
 }
 
-/* -- Folders ----------------------------------------------------------------------------------------- */
+/* -- Folders ----------------------------------------------------------------------------------- */
 
 static int open_folder(Disk *disk, guint16 mailbox, GError **error)
 {
@@ -86,19 +86,25 @@ static int make_folder(Disk *disk, guint16 mailbox, GError **error)
     return open_folder(disk, mailbox, error);
 }
 
-/* Calls @func with every name in a folder; @fd stays open. */
-static void each_name(int fd, void (*func)(const char *name, gpointer user), gpointer user)
+/* Calls @func with every name in a folder; @fd stays open.  FALSE when that was not all. */
+static gboolean each_name(int fd, void (*func)(const char *name, gpointer user), gpointer user,
+                          GError **error)
 {
-    autofd int own = io_open_at(fd, ".", O_RDONLY | O_DIRECTORY, 0, NULL);
+    autofd int own = io_open_at(fd, ".", O_RDONLY | O_DIRECTORY, 0, error);
     DIR *folder = own < 0 ? NULL : fdopendir(own);
     const struct dirent *entry;
+    int failure;
 
+    if (own < 0)
+        return FALSE;
     if (!folder)
-        return;
+        return mail_fail_errno(error, errno, "cannot read a folder");
     (void)steal_fd(&own);
-    while ((entry = readdir(folder)))
+    for (errno = 0; (entry = readdir(folder)); errno = 0)
         func(entry->d_name, user);
+    failure = errno;
     closedir(folder);
+    return failure == 0 || mail_fail_errno(error, failure, "cannot read a folder");
 }
 
 static void remove_temporary(const char *name, gpointer user)
@@ -119,11 +125,10 @@ gboolean disk_body_open_folder(Disk *disk, GError **error)
         g_prefix_error(error, "in %s: ", disk->cache_dir);
         return FALSE;
     }
-    each_name(disk->bodies_fd, remove_temporary, disk);
-    return TRUE;
+    return each_name(disk->bodies_fd, remove_temporary, disk, error);
 }
 
-/* -- Fresh bodies ------------------------------------------------------------------------------------- */
+/* -- Fresh bodies ------------------------------------------------------------------------------ */
 
 static gint64 fresh_key(guint16 mailbox, guint64 item)
 {
@@ -163,7 +168,7 @@ void disk_body_remove_folder(Disk *disk, guint16 mailbox)
     pthread_mutex_unlock(&disk->bodies_lock);
 }
 
-/* -- A body on its way in ------------------------------------------------------------------------------ */
+/* -- A body on its way in ---------------------------------------------------------------------- */
 
 BodyFile *body_file_new(Disk *disk, GError **error)
 {
@@ -249,7 +254,7 @@ void body_file_free(BodyFile *file)
     g_free(file);
 }
 
-/* -- Bodies that are there ----------------------------------------------------------------------------- */
+/* -- Bodies that are there --------------------------------------------------------------------- */
 
 int disk_open_body(Disk *disk, guint16 mailbox, guint64 item, GError **error)
 {
@@ -309,7 +314,7 @@ gboolean disk_body_is_good(Disk *disk, const DiskVictim *body, const guint8 *sha
            hash_file(fd, body->size, found) && memcmp(found, sha256, DISK_SHA256) == 0;
 }
 
-/* -- Listing, for the sweep ------------------------------------------------------------------------------ */
+/* -- Listing, for the sweep -------------------------------------------------------------------- */
 
 static void add_item(const char *name, gpointer user)
 {
@@ -326,15 +331,20 @@ static int compare_items(gconstpointer a, gconstpointer b)
     return (first > second) - (first < second);
 }
 
-GArray *disk_body_list(Disk *disk, guint16 mailbox)
+GArray *disk_body_list(Disk *disk, guint16 mailbox, GError **error)
 {
-    GArray *items = g_array_new(FALSE, FALSE, sizeof(guint64));
-    autofd int folder = open_folder(disk, mailbox, NULL);
+    g_autoptr(GArray) items = g_array_new(FALSE, FALSE, sizeof(guint64));
+    g_autoptr(GError) local = NULL;
+    autofd int folder = open_folder(disk, mailbox, &local);
 
-    if (folder >= 0)
-        each_name(folder, add_item, items);
+    if (folder < 0 && mail_error_is(local, MAIL_ERROR_GONE))
+        return g_steal_pointer(&items);
+    if (folder < 0 || !each_name(folder, add_item, items, &local)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return NULL;
+    }
     g_array_sort(items, compare_items);
-    return items;
+    return g_steal_pointer(&items);
 }
 
 static void add_number(const char *name, gpointer user)
@@ -345,7 +355,7 @@ static void add_number(const char *name, gpointer user)
         g_hash_table_add(user, GUINT_TO_POINTER((guint)number));
 }
 
-void disk_body_list_mailboxes(Disk *disk, GHashTable *numbers)
+gboolean disk_body_list_mailboxes(Disk *disk, GHashTable *numbers, GError **error)
 {
-    each_name(disk->bodies_fd, add_number, numbers);
+    return each_name(disk->bodies_fd, add_number, numbers, error);
 }

@@ -2,9 +2,11 @@
  *
  *   disk.c         opening and closing, the thread, its queue, answers to the main context
  *   disk-schema.c  the two databases as files: tables, versions, damage
+ *   disk-db.c      one connection: statements, steps, failures
  *   disk-batch.c   what a batch holds, and carrying it out
  *   disk-read.c    rows read back
  *   disk-body.c    body files
+ *   disk-sweep.c   making rows and files of bodies agree
  *
  * Who may touch a database: the thread; before it is started and after it was joined, the main
  * thread.  The handles are therefore opened without SQLite's own mutexes.
@@ -77,6 +79,8 @@ gboolean disk_schema_open(Disk *disk, GError **error);
 /* Marks the end as clean (with @is_swept for the next start) and durable. */
 gboolean disk_schema_mark_clean(Disk *disk, gboolean is_swept, GError **error);
 
+/* -- One connection: disk-db.c ----------------------------------------------------------------- */
+
 void disk_db_close(DiskDb *db); /* also one that was never opened */
 
 /* A kept statement, fresh for binding.  Borrowed. */
@@ -89,6 +93,10 @@ gboolean disk_db_run(DiskDb *db, sqlite3_stmt *statement, GError **error);
 gboolean disk_db_exec(DiskDb *db, const char *sql, GError **error);
 /* FALSE (CACHE) for a database that proved to be damaged. */
 gboolean disk_db_is_usable(const DiskDb *db, GError **error);
+/* Ends in FALSE with what the connection knows of its last failure, as a sentence. */
+gboolean disk_db_fail(DiskDb *db, GError **error);
+gboolean disk_db_is_damage(int code); /* SQLite's, extended */
+char *disk_db_mark_name(const DiskDb *db); /* of the mark that a damaged file gets */
 
 /* -- Reading: disk-read.c; on the thread ------------------------------------------------------- */
 
@@ -137,6 +145,9 @@ void disk_outcome_clear(DiskOutcome *outcome);
 gboolean disk_batch_carry_out(Disk *disk, GPtrArray *batches, DiskOutcome *outcome,
                               GError **error);
 
+/* As disk_batch_carry_out(), and does what the outcome asks for: disk.c. */
+gboolean disk_carry_out(Disk *disk, GPtrArray *batches, GError **error);
+
 /* The mailboxes of a batch that could not be written have a hole: see Disk.holes. */
 void disk_batch_note_holes(const DiskBatch *batch, GHashTable *holes);
 /* Raises disk->next_items by the items in @batch.  Main thread. */
@@ -145,15 +156,22 @@ void disk_batch_note_items(const DiskBatch *batch, GHashTable *next_items);
 /* -- Bodies: disk-body.c ----------------------------------------------------------------------- */
 
 gboolean disk_body_open_folder(Disk *disk, GError **error); /* and removes orphaned temporaries */
-GArray *disk_body_list(Disk *disk, guint16 mailbox); /* items that have a file; guint64, ascending */
-void disk_body_list_mailboxes(Disk *disk, GHashTable *numbers); /* adds GUINT_TO_POINTER(number) */
+/* Items that have a file (guint64, ascending); NULL when the folder cannot be read. */
+GArray *disk_body_list(Disk *disk, guint16 mailbox, GError **error);
+/* Adds GUINT_TO_POINTER(number) of every mailbox that has a folder. */
+gboolean disk_body_list_mailboxes(Disk *disk, GHashTable *numbers, GError **error);
 /* Removes the file of a body that has no row, unless it just came and its row is on its way. */
 void disk_body_remove_stray(Disk *disk, guint16 mailbox, guint64 item);
 void disk_body_remove_folder(Disk *disk, guint16 mailbox); /* when it is empty */
 void disk_body_forget_fresh(Disk *disk, const GArray *known); /* of DiskBodyKey */
 gboolean disk_body_is_good(Disk *disk, const DiskVictim *body, const guint8 *sha256);
 
-/* -- The disk ----------------------------------------------------------------------------------- */
+/* -- The sweep: disk-sweep.c; on the thread ---------------------------------------------------- */
+
+gboolean disk_wants_sweep(const Disk *disk);
+void disk_sweep(Disk *disk); /* one step; called while there is nothing else to do */
+
+/* -- The disk ---------------------------------------------------------------------------------- */
 
 typedef struct DiskAnswers DiskAnswers;
 
@@ -162,7 +180,7 @@ typedef enum {
     SWEEP_DUE,    /* nobody knows: every mailbox is to be looked at */
     SWEEP_ON,     /* those in Disk.unswept are left */
     SWEEP_DONE,
-    SWEEP_FAILED, /* the index was in the way; the next start tries again */
+    SWEEP_FAILED, /* something was in the way; the next start tries again */
 } DiskSweep;
 
 struct Disk {

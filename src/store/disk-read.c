@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* -- Mailboxes ------------------------------------------------------------------------------------- */
+/* -- Mailboxes --------------------------------------------------------------------------------- */
 
 void disk_mailbox_free(DiskMailbox *mailbox)
 {
@@ -119,7 +119,7 @@ gboolean disk_read_next_items(Disk *disk, GError **error)
     return more == 0;
 }
 
-/* -- Messages --------------------------------------------------------------------------------------- */
+/* -- Messages ---------------------------------------------------------------------------------- */
 
 static GPtrArray *chunk_new(void)
 {
@@ -210,7 +210,7 @@ gboolean disk_read_recall(Disk *disk, const DiskRecallKey *key, DiskChunkFunc fu
     return TRUE;
 }
 
-/* -- Bodies ------------------------------------------------------------------------------------------ */
+/* -- Bodies ------------------------------------------------------------------------------------ */
 
 GArray *disk_read_victims(Disk *disk, guint64 bytes, GError **error)
 {

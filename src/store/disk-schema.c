@@ -38,10 +38,11 @@ typedef enum {
     FOUND_UNUSABLE, /* another failure: full, forbidden, from a newer version */
 } Found;
 
-/* -- state.db ----------------------------------------------------------------------------------- */
+/* -- state.db ---------------------------------------------------------------------------------- */
 
 /* A mailbox without a wire name is one whose name another number took over (a rename), or whose
  * messages were put first; its number stays taken. */
+G_STATIC_ASSERT(DISK_MAX_ITEM == 68719476735);
 static const char state_tables[] =
     "CREATE TABLE mailbox("
     "  number INTEGER PRIMARY KEY CHECK(number BETWEEN 1 AND 65535),"
@@ -88,7 +89,7 @@ static const char *const state_statements[STATE_N_STATEMENTS] = {
 static const Schema state_schema = {"state.db",   1,                "FULL",
                                     state_tables, state_statements, STATE_N_STATEMENTS};
 
-/* -- index.db ----------------------------------------------------------------------------------- */
+/* -- index.db ---------------------------------------------------------------------------------- */
 
 /* meta has one row.  clean: disk_close() was reached.  swept: rows and files of bodies agree, as
  * far as a sweep can tell.  body.suspect: cached before an unclean end, and not verified since. */
@@ -180,135 +181,7 @@ static const char *const index_statements[INDEX_N_STATEMENTS] = {
 static const Schema index_schema = {"index.db",   1,                "NORMAL",
                                     index_tables, index_statements, INDEX_N_STATEMENTS};
 
-/* -- One connection ------------------------------------------------------------------------------ */
-
-static gboolean is_damage(int code)
-{
-    return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB ||
-           code == SQLITE_IOERR_SHORT_READ;
-}
-
-static char *mark_name(const DiskDb *db)
-{
-    return g_strconcat(db->file, ".broken", NULL);
-}
-
-/* Damage met while running.  The mark makes the next start set the file aside, for a look at
- * its first pages may not show it. */
-static void note_damage(DiskDb *db)
-{
-    g_autofree char *name = mark_name(db);
-    autofd int fd = io_open_at(db->dir_fd, name, O_WRONLY | O_CREAT, 0600, NULL);
-
-    if (!db->is_broken)
-        g_message("%s is damaged and will be set aside at the next start", db->path);
-    db->is_broken = TRUE;
-}
-
-/* The errno behind a failure.  sqlite3_system_errno() does not know that of a COMMIT: the file
- * that could not be written, the write-ahead log, remembers it. */
-static int db_errno(DiskDb *db, int code)
-{
-    int errnum = sqlite3_system_errno(db->handle);
-    sqlite3_file *log = NULL;
-
-    if (code == SQLITE_IOERR_WRITE &&
-        sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) ==
-            SQLITE_OK &&
-        log && log->pMethods)
-        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &errnum);
-    return errnum;
-}
-
-/* The failure that the connection knows, as a sentence. */
-static gboolean db_fail(DiskDb *db, GError **error)
-{
-    int code = sqlite3_extended_errcode(db->handle);
-    int errnum = db_errno(db, code);
-    const char *reason = sqlite3_errmsg(db->handle);
-
-    switch (code & 0xff) {
-    case SQLITE_FULL:
-        return mail_fail(error, MAIL_ERROR_NOSPACE, "the disk is full: %s cannot be written; "
-                         "make room there", db->path);
-    case SQLITE_IOERR:
-        if (errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG)
-            return mail_fail(error, MAIL_ERROR_NOSPACE, "%s cannot be written: %s; make room there",
-                             db->path, g_strerror(errnum));
-        return mail_fail(error, MAIL_ERROR_CACHE, "%s: %s (%s)", db->path, reason,
-                         g_strerror(errnum));
-    case SQLITE_CANTOPEN:
-        return mail_fail(error, MAIL_ERROR_CACHE, "cannot open %s: %s; it must be a regular file "
-                         "of yours", db->path, errnum ? g_strerror(errnum) : reason);
-    case SQLITE_READONLY:
-        return mail_fail(error, MAIL_ERROR_READONLY, "%s is read-only", db->path);
-    default:
-        return mail_fail(error, MAIL_ERROR_CACHE, "%s: %s", db->path, reason);
-    }
-}
-
-sqlite3_stmt *disk_db_statement(DiskDb *db, guint id)
-{
-    sqlite3_stmt *statement = db->statements[id];
-
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
-    return statement;
-}
-
-int disk_db_step(DiskDb *db, sqlite3_stmt *statement, GError **error)
-{
-    int code = sqlite3_step(statement);
-
-    if (code == SQLITE_ROW)
-        return 1;
-    if (code != SQLITE_DONE) {
-        db_fail(db, error);
-        if (is_damage(code))
-            note_damage(db);
-    }
-    sqlite3_reset(statement);
-    return code == SQLITE_DONE ? 0 : -1;
-}
-
-gboolean disk_db_run(DiskDb *db, sqlite3_stmt *statement, GError **error)
-{
-    int more;
-
-    while ((more = disk_db_step(db, statement, error)) > 0)
-        ;
-    return more == 0;
-}
-
-gboolean disk_db_exec(DiskDb *db, const char *sql, GError **error)
-{
-    int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
-
-    if (code == SQLITE_OK)
-        return TRUE;
-    db_fail(db, error);
-    if (is_damage(code))
-        note_damage(db);
-    return FALSE;
-}
-
-gboolean disk_db_is_usable(const DiskDb *db, GError **error)
-{
-    if (!db->is_broken)
-        return TRUE;
-    return mail_fail(error, MAIL_ERROR_CACHE,
-                     "%s is damaged; unmount and mount again to have it repaired", db->path);
-}
-
-void disk_db_close(DiskDb *db)
-{
-    for (guint i = 0; i < DISK_MAX_STATEMENTS; i++)
-        sqlite3_finalize(g_steal_pointer(&db->statements[i]));
-    sqlite3_close(g_steal_pointer(&db->handle));
-    g_clear_pointer(&db->path, g_free);
-}
-
-/* -- Opening one file ---------------------------------------------------------------------------- */
+/* -- Opening one file -------------------------------------------------------------------------- */
 
 static gboolean db_number(DiskDb *db, const char *sql, gint64 *ret_number)
 {
@@ -354,7 +227,7 @@ static gboolean db_connect(DiskDb *db, const char *synchronous, GError **error)
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
                             SQLITE_OPEN_EXRESCODE,
                         NULL) != SQLITE_OK)
-        return db_fail(db, error);
+        return disk_db_fail(db, error);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     /* 1 MiB of pages each; temp_store=MEMORY because the sandbox has no /tmp. */
     pragmas = g_strdup_printf("PRAGMA locking_mode=EXCLUSIVE; PRAGMA trusted_schema=OFF;"
@@ -362,7 +235,7 @@ static gboolean db_connect(DiskDb *db, const char *synchronous, GError **error)
                               "PRAGMA cache_size=-1024; PRAGMA journal_size_limit=4194304;"
                               "PRAGMA journal_mode=WAL; PRAGMA synchronous=%s", synchronous);
     if (sqlite3_exec(db->handle, pragmas, NULL, NULL, NULL) != SQLITE_OK)
-        return db_fail(db, error);
+        return disk_db_fail(db, error);
     return TRUE;
 }
 
@@ -371,12 +244,12 @@ static gboolean db_make_tables(DiskDb *db, const Schema *schema, GError **error)
     g_autofree char *sql = g_strdup_printf("BEGIN; %s PRAGMA user_version=%d; COMMIT",
                                            schema->tables, schema->version);
 
-    return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK || db_fail(db, error);
+    return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK || disk_db_fail(db, error);
 }
 
 static Found db_failed(DiskDb *db)
 {
-    return db->handle && is_damage(sqlite3_extended_errcode(db->handle)) ? FOUND_DAMAGED
+    return db->handle && disk_db_is_damage(sqlite3_extended_errcode(db->handle)) ? FOUND_DAMAGED
                                                                          : FOUND_UNUSABLE;
 }
 
@@ -392,7 +265,7 @@ static Found db_open(DiskDb *db, const char *dir, const Schema *schema, gboolean
         return db_failed(db);
     if (!db_number(db, "PRAGMA user_version", &version) ||
         !db_number(db, "SELECT COUNT(*) FROM sqlite_schema", &n_tables)) {
-        db_fail(db, error);
+        disk_db_fail(db, error);
         return db_failed(db);
     }
     if (version > schema->version) {
@@ -415,7 +288,7 @@ static Found db_open(DiskDb *db, const char *dir, const Schema *schema, gboolean
     for (guint i = 0; i < schema->n_statements; i++)
         if (sqlite3_prepare_v3(db->handle, schema->statements[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &db->statements[i], NULL) != SQLITE_OK) {
-            db_fail(db, error);
+            disk_db_fail(db, error);
             /* Here a plain ERROR means that a table or a column is not there. */
             return (sqlite3_errcode(db->handle) & 0xff) == SQLITE_ERROR ? FOUND_DAMAGED
                                                                         : db_failed(db);
@@ -437,12 +310,12 @@ static void remove_file(int dir_fd, const char *file, const char *suffix)
 
 static gboolean has_mark(const DiskDb *db)
 {
-    g_autofree char *name = mark_name(db);
+    g_autofree char *name = disk_db_mark_name(db);
 
     return has_file(db->dir_fd, db->file) && has_file(db->dir_fd, name);
 }
 
-/* -- Rescue --------------------------------------------------------------------------------------- */
+/* -- Rescue ------------------------------------------------------------------------------------ */
 
 /* Copies what @select finds into @insert, row by row, for as long as rows can be read; those that
  * the tables refuse are left out.  TRUE when the end was reached. */
@@ -579,7 +452,7 @@ static gboolean refill_state(Disk *disk, guint *n_copied, GError **error)
            disk_db_exec(&disk->state, "COMMIT", error);
 }
 
-/* -- Opening both ---------------------------------------------------------------------------------- */
+/* -- Opening both ------------------------------------------------------------------------------ */
 
 static gboolean open_state(Disk *disk, Found *ret_found, GError **error)
 {

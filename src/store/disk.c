@@ -5,16 +5,13 @@
  * batches of 256 cost a handful of syncs.  When such a group fails, each batch is tried alone,
  * in order, so that one bad batch does not take the others with it.
  *
- * Answers come back by a second queue, which one source of the main context empties, one answer
+ * Answers come back by a second queue, which is a source of the main context and gives one answer
  * a dispatch: a mailbox of 100,000 messages arrives in a hundred pieces with room for other work
  * between them.  (Not by g_main_context_invoke(): that runs the function on the *calling* thread
- * while nobody iterates the context.)  disk_close() throws away what is left in it.
+ * while nobody iterates the context.)  disk_close() destroys it with what is left.
  *
  * The thread starts with the first request, not in disk_open(): Landlock confines threads one by
  * one, those that run already keep their rights, and the sandbox is put up in between.
- *
- * After an unclean end, or without an index, rows and files of bodies may disagree.  The thread
- * sweeps them mailbox by mailbox whenever it has nothing else to do.
  *
  * Locks and the condition are pthread's own, not GLib's, because ThreadSanitizer knows them.
  */
@@ -64,16 +61,15 @@ typedef struct {
     gboolean is_last, is_good;
 } Answer;
 
-/* Outlives the Disk while its source is being dispatched, for a callback may close the disk. */
+/* GLib holds on to it while it is being dispatched, for a callback may close the disk. */
 struct DiskAnswers {
-    gatomicrefcount n_refs;
+    GSource source;
+    Disk *disk;
     pthread_mutex_t lock;
-    GQueue queue;    /* of Answer */
-    gboolean is_on;  /* a source is attached, and will look at the queue */
-    Disk *disk;      /* NULL once closed; the main thread's */
+    GQueue queue; /* of Answer */
 };
 
-/* -- Requests and answers ---------------------------------------------------------------------------- */
+/* -- Requests and answers ---------------------------------------------------------------------- */
 
 static void request_free(Request *request)
 {
@@ -93,15 +89,6 @@ static void answer_free(Answer *answer)
     g_clear_pointer(&answer->messages, g_ptr_array_unref);
     g_clear_pointer(&answer->victims, g_array_unref);
     g_free(answer);
-}
-
-static void answers_unref(DiskAnswers *answers)
-{
-    if (!g_atomic_ref_count_dec(&answers->n_refs))
-        return;
-    g_queue_clear_full(&answers->queue, (GDestroyNotify)answer_free);
-    pthread_mutex_destroy(&answers->lock);
-    g_free(answers);
 }
 
 static void note_write(Disk *disk, const Answer *answer)
@@ -143,48 +130,77 @@ static void give(Disk *disk, Answer *answer)
     }
 }
 
-static gboolean give_next(gpointer user)
+static gboolean answers_ready(GSource *source)
 {
-    DiskAnswers *answers = user;
+    DiskAnswers *answers = (DiskAnswers *)source;
+    gboolean is_ready;
+
+    pthread_mutex_lock(&answers->lock);
+    is_ready = !g_queue_is_empty(&answers->queue);
+    pthread_mutex_unlock(&answers->lock);
+    return is_ready;
+}
+
+static gboolean answers_prepare(GSource *source, int *timeout)
+{
+    *timeout = -1;
+    return answers_ready(source);
+}
+
+static gboolean answers_dispatch(GSource *source, GSourceFunc callback, gpointer user)
+{
+    DiskAnswers *answers = (DiskAnswers *)source;
     Answer *answer;
 
     pthread_mutex_lock(&answers->lock);
     answer = g_queue_pop_head(&answers->queue);
-    answers->is_on = answer != NULL;
     pthread_mutex_unlock(&answers->lock);
-    if (!answer)
-        return G_SOURCE_REMOVE;
-    if (answers->disk)
+    if (answer) {
         give(answers->disk, answer);
-    answer_free(answer);
+        answer_free(answer);
+    }
     return G_SOURCE_CONTINUE;
 }
 
-static void answers_turn_on(DiskAnswers *answers)
+static void answers_finalize(GSource *source)
 {
-    GSource *source = g_idle_source_new();
+    DiskAnswers *answers = (DiskAnswers *)source;
 
-    g_atomic_ref_count_inc(&answers->n_refs);
-    g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_static_name(source, "disk answers");
-    g_source_set_callback(source, give_next, answers, (GDestroyNotify)answers_unref);
-    g_source_attach(source, NULL);
-    g_source_unref(source);
+    g_queue_clear_full(&answers->queue, (GDestroyNotify)answer_free);
+    pthread_mutex_destroy(&answers->lock);
+}
+
+static DiskAnswers *answers_new(Disk *disk)
+{
+    static GSourceFuncs functions = {
+        .prepare = answers_prepare,
+        .check = answers_ready,
+        .dispatch = answers_dispatch,
+        .finalize = answers_finalize,
+    };
+    DiskAnswers *answers = (DiskAnswers *)g_source_new(&functions, sizeof *answers);
+
+    answers->disk = disk;
+    pthread_mutex_init(&answers->lock, NULL);
+    g_queue_init(&answers->queue);
+    g_source_set_static_name(&answers->source, "disk");
+    g_source_attach(&answers->source, NULL);
+    return answers;
+}
+
+static void answers_free(DiskAnswers *answers)
+{
+    g_source_destroy(&answers->source);
+    g_source_unref(&answers->source);
 }
 
 /* From the thread.  Takes @answer. */
 static void post(Disk *disk, Answer *answer)
 {
-    DiskAnswers *answers = disk->answers;
-    gboolean was_on;
-
-    pthread_mutex_lock(&answers->lock);
-    g_queue_push_tail(&answers->queue, answer);
-    was_on = answers->is_on;
-    answers->is_on = TRUE;
-    pthread_mutex_unlock(&answers->lock);
-    if (!was_on)
-        answers_turn_on(answers);
+    pthread_mutex_lock(&disk->answers->lock);
+    g_queue_push_tail(&disk->answers->queue, answer);
+    pthread_mutex_unlock(&disk->answers->lock);
+    g_main_context_wakeup(NULL);
 }
 
 static Answer *answer_new(Request *request, const GError *error)
@@ -196,7 +212,7 @@ static Answer *answer_new(Request *request, const GError *error)
     return answer;
 }
 
-/* -- Batches, on the thread ---------------------------------------------------------------------------- */
+/* -- Batches, on the thread -------------------------------------------------------------------- */
 
 /* What a transaction asks for once it is durable; the difference in octets goes to the main
  * thread, which counts them. */
@@ -227,7 +243,7 @@ static void follow_up(Disk *disk, const DiskOutcome *outcome)
     }
 }
 
-static gboolean carry_out(Disk *disk, GPtrArray *batches, GError **error)
+gboolean disk_carry_out(Disk *disk, GPtrArray *batches, GError **error)
 {
     DiskOutcome outcome;
     gboolean is_done;
@@ -261,7 +277,7 @@ static void serve_group(Disk *disk, GPtrArray *requests)
 
     for (guint i = 0; i < requests->len; i++)
         g_ptr_array_add(batches, ((Request *)g_ptr_array_index(requests, i))->batch);
-    is_done = carry_out(disk, batches, NULL);
+    is_done = disk_carry_out(disk, batches, NULL);
     for (guint i = 0; i < requests->len; i++) {
         Request *request = g_ptr_array_index(requests, i);
         g_autoptr(GError) error = NULL;
@@ -269,14 +285,14 @@ static void serve_group(Disk *disk, GPtrArray *requests)
         if (!is_done && request->batch) {
             g_ptr_array_set_size(batches, 0);
             g_ptr_array_add(batches, request->batch);
-            if (!carry_out(disk, batches, &error))
+            if (!disk_carry_out(disk, batches, &error))
                 disk_batch_note_holes(request->batch, disk->holes);
         }
         answer_write(disk, request, error);
     }
 }
 
-/* -- Other requests, on the thread ---------------------------------------------------------------------- */
+/* -- Other requests, on the thread ------------------------------------------------------------- */
 
 typedef struct {
     Disk *disk;
@@ -357,86 +373,7 @@ static void serve(Disk *disk, Request *request)
     }
 }
 
-/* -- The sweep, on the thread ----------------------------------------------------------------------------- */
-
-static gboolean begin_sweep(Disk *disk)
-{
-    g_autoptr(GArray) rows = disk_read_body_mailboxes(disk, NULL);
-    g_autoptr(GHashTable) numbers = g_hash_table_new(NULL, NULL);
-    GHashTableIter iter;
-    gpointer number;
-
-    if (!rows)
-        return FALSE;
-    for (guint i = 0; i < rows->len; i++)
-        g_hash_table_add(numbers, GUINT_TO_POINTER(g_array_index(rows, guint16, i)));
-    disk_body_list_mailboxes(disk, numbers);
-    g_hash_table_iter_init(&iter, numbers);
-    while (g_hash_table_iter_next(&iter, &number, NULL)) {
-        guint16 mailbox = (guint16)GPOINTER_TO_UINT(number);
-
-        g_array_append_val(disk->unswept, mailbox);
-    }
-    disk->sweep = SWEEP_ON;
-    return TRUE;
-}
-
-/* Makes the rows and the files of one mailbox agree.  Rows are written by this thread alone, and
- * only after their files, so a row without a file has lost it. */
-static gboolean sweep_mailbox(Disk *disk, guint16 mailbox)
-{
-    g_autoptr(GArray) rows = disk_read_body_items(disk, mailbox, NULL);
-    g_autoptr(GArray) files = disk_body_list(disk, mailbox);
-    g_autoptr(GPtrArray) batches = g_ptr_array_new_with_free_func((GDestroyNotify)disk_batch_free);
-    DiskBatch *drops = disk_batch_new();
-    guint row = 0, file = 0;
-
-    g_ptr_array_add(batches, drops);
-    if (!rows)
-        return FALSE;
-    while (row < rows->len || file < files->len) {
-        guint64 in_rows = row < rows->len ? g_array_index(rows, guint64, row) : G_MAXUINT64;
-        guint64 in_files = file < files->len ? g_array_index(files, guint64, file) : G_MAXUINT64;
-
-        if (in_rows < in_files)
-            disk_batch_body_dropped(drops, mailbox, in_rows);
-        else if (in_files < in_rows)
-            disk_body_remove_stray(disk, mailbox, in_files);
-        row += in_rows <= in_files;
-        file += in_files <= in_rows;
-    }
-    disk_body_remove_folder(disk, mailbox);
-    return disk_batch_is_empty(drops) || carry_out(disk, batches, NULL);
-}
-
-/* One step; called while there is nothing else to do. */
-static void sweep(Disk *disk)
-{
-    gboolean is_done;
-
-    if (disk->unswept->len > 0) {
-        guint16 mailbox = g_array_index(disk->unswept, guint16, disk->unswept->len - 1);
-
-        g_array_set_size(disk->unswept, disk->unswept->len - 1);
-        is_done = sweep_mailbox(disk, mailbox);
-    } else {
-        is_done = begin_sweep(disk);
-    }
-    if (!is_done) {
-        g_message("cannot tidy up %s/bodies now; the next start will", disk->cache_dir);
-        g_array_set_size(disk->unswept, 0);
-        disk->sweep = SWEEP_FAILED;
-    } else if (disk->unswept->len == 0 && disk->sweep == SWEEP_ON) {
-        disk->sweep = SWEEP_DONE;
-    }
-}
-
-static gboolean wants_sweep(const Disk *disk)
-{
-    return disk->sweep == SWEEP_DUE || disk->unswept->len > 0;
-}
-
-/* -- The thread -------------------------------------------------------------------------------------------- */
+/* -- The thread -------------------------------------------------------------------------------- */
 
 static gboolean is_write(const Request *request)
 {
@@ -450,7 +387,7 @@ static gboolean take_work(Disk *disk, GPtrArray *requests)
     gboolean is_closing;
 
     pthread_mutex_lock(&disk->lock);
-    while (g_queue_is_empty(&disk->requests) && !disk->is_closing && !wants_sweep(disk))
+    while (g_queue_is_empty(&disk->requests) && !disk->is_closing && !disk_wants_sweep(disk))
         pthread_cond_wait(&disk->wake, &disk->lock);
     is_closing = disk->is_closing;
     while (!g_queue_is_empty(&disk->requests)) {
@@ -477,7 +414,7 @@ static gpointer run(gpointer user)
 
     while (take_work(disk, requests)) {
         if (requests->len == 0)
-            sweep(disk);
+            disk_sweep(disk);
         else if (is_write(g_ptr_array_index(requests, 0)))
             serve_group(disk, requests);
         else
@@ -497,7 +434,7 @@ static void ask(Disk *disk, const Request *request)
         disk->thread = g_thread_new("disk", run, disk);
 }
 
-/* -- What the main thread calls ------------------------------------------------------------------------------ */
+/* -- What the main thread calls ---------------------------------------------------------------- */
 
 void disk_submit(Disk *disk, DiskBatch *batch, DiskDoneFunc done, gpointer user)
 {
@@ -570,7 +507,7 @@ guint64 disk_next_item(Disk *disk, guint16 mailbox)
     return next ? *next : 1;
 }
 
-/* -- Opening and closing --------------------------------------------------------------------------------------- */
+/* -- Opening and closing ----------------------------------------------------------------------- */
 
 /* Opens the folder and takes its lock, which lasts as long as the descriptor. */
 static gboolean open_dir(const char *path, char **dir, int *fd, int *lock, GError **error)
@@ -609,18 +546,13 @@ static Disk *disk_new(void)
     pthread_mutex_init(&disk->lock, NULL);
     pthread_mutex_init(&disk->bodies_lock, NULL);
     pthread_cond_init(&disk->wake, NULL);
-    disk->answers = g_new0(DiskAnswers, 1);
-    disk->answers->disk = disk;
-    g_atomic_ref_count_init(&disk->answers->n_refs);
-    g_queue_init(&disk->answers->queue);
-    pthread_mutex_init(&disk->answers->lock, NULL);
+    disk->answers = answers_new(disk);
     return disk;
 }
 
 static void disk_free(Disk *disk)
 {
-    disk->answers->disk = NULL;
-    answers_unref(disk->answers);
+    answers_free(disk->answers);
     disk_db_close(&disk->index);
     disk_db_close(&disk->state);
     pthread_cond_destroy(&disk->wake);

@@ -41,7 +41,7 @@ gboolean disk_was_unclean(const Disk *disk); /* the last run did not reach disk_
  * Cleared when a later batch succeeds.  Main thread. */
 const char *disk_failure(const Disk *disk);
 
-/* -- Mailboxes ------------------------------------------------------------------------------ */
+/* -- Mailboxes --------------------------------------------------------------------------------- */
 
 typedef struct {
     guint16 number;  /* lasting; 0 in disk_new_mailbox()'s argument */
@@ -76,7 +76,7 @@ typedef void (*DiskLoadFunc)(guint16 mailbox, GPtrArray *messages, gboolean is_l
 
 void disk_load_messages(Disk *disk, guint16 mailbox, DiskLoadFunc func, gpointer user);
 
-/* -- Batches ---------------------------------------------------------------------------------- */
+/* -- Batches ----------------------------------------------------------------------------------- */
 
 DiskBatch *disk_batch_new(void);
 void disk_batch_free(DiskBatch *batch); /* NULL is fine */
@@ -122,7 +122,7 @@ void disk_submit(Disk *disk, DiskBatch *batch, DiskDoneFunc done, gpointer user)
  * if a batch failed. */
 void disk_flush(Disk *disk, DiskDoneFunc done, gpointer user);
 
-/* -- Numbers ------------------------------------------------------------------------------------ */
+/* -- Numbers ----------------------------------------------------------------------------------- */
 
 /* What state.db knows of messages that the index does not: after the cache was lost, a message
  * that is listed again gets its old item and name.  Looks (mailbox, uidvalidity, uid) up for a
@@ -130,8 +130,8 @@ void disk_flush(Disk *disk, DiskDoneFunc done, gpointer user);
 void disk_recall(Disk *disk, guint16 mailbox, guint32 uidvalidity, const UidSet *uids,
                  DiskLoadFunc func, gpointer user);
 
-/* The next free item of a mailbox, as of the last disk_load_mailboxes() or later; the model counts on
- * from there.  Main thread. */
+/* The next free item of a mailbox, above all that were submitted; the model counts on from
+ * there.  Main thread. */
 guint64 disk_next_item(Disk *disk, guint16 mailbox);
 
 /* -- Bodies --------------------------------------------------------------------------------------

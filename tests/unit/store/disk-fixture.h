@@ -84,7 +84,7 @@ static inline gboolean exists(const char *folder, const char *name)
     return g_file_test(path, G_FILE_TEST_EXISTS) || g_file_test(path, G_FILE_TEST_IS_SYMLINK);
 }
 
-/* -- Waiting -------------------------------------------------------------------------------------- */
+/* -- Waiting ----------------------------------------------------------------------------------- */
 
 static inline void wait_for(const gboolean *flag)
 {
@@ -193,7 +193,7 @@ static inline const Message *loaded_at(const Loaded *loaded, guint i)
     return g_ptr_array_index(loaded->messages, i);
 }
 
-/* -- Things to put ----------------------------------------------------------------------------------- */
+/* -- Things to put ----------------------------------------------------------------------------- */
 
 static inline void put_mailbox(DiskBatch *batch, guint16 number, const char *wire)
 {

@@ -89,7 +89,7 @@ static gboolean is_good(Fixture *fixture, guint64 item)
     return verdict.is_good;
 }
 
-/* -- One body ------------------------------------------------------------------------------------------- */
+/* -- One body ---------------------------------------------------------------------------------- */
 
 static void test_write(Fixture *fixture, gconstpointer data)
 {
@@ -202,7 +202,7 @@ static void test_replace(Fixture *fixture, gconstpointer data)
     close(fd);
 }
 
-/* -- Rows of bodies ------------------------------------------------------------------------------------------ */
+/* -- Rows of bodies ---------------------------------------------------------------------------- */
 
 static void test_cached(Fixture *fixture, gconstpointer data)
 {
@@ -274,7 +274,7 @@ static void test_mailbox_removed(Fixture *fixture, gconstpointer data)
     wait_until_gone(fixture->cache, "bodies/0001");
 }
 
-/* -- Victims --------------------------------------------------------------------------------------------------- */
+/* -- Victims ----------------------------------------------------------------------------------- */
 
 typedef struct {
     gboolean is_done;
@@ -327,7 +327,7 @@ static void test_victims(Fixture *fixture, gconstpointer data)
     }
 }
 
-/* -- After an unclean end ------------------------------------------------------------------------------------------ */
+/* -- After an unclean end ---------------------------------------------------------------------- */
 
 static void leave_bodies(Fixture *fixture)
 {
@@ -427,7 +427,7 @@ static void test_index_lost(Fixture *fixture, gconstpointer data)
     wait_until_gone(fixture->cache, "bodies/0001");
 }
 
-/* -- Hostile folders ---------------------------------------------------------------------------------------------- */
+/* -- Hostile folders --------------------------------------------------------------------------- */
 
 static void test_symlinks(Fixture *fixture, gconstpointer data)
 {

@@ -10,7 +10,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
-/* -- Doing damage ------------------------------------------------------------------------------------- */
+/* -- Doing damage ------------------------------------------------------------------------------ */
 
 /* Overwrites @length octets at @offset with what is no database. */
 static void scribble(const char *folder, const char *name, off_t offset, gsize length)
@@ -88,7 +88,7 @@ static guint count_recalled(Fixture *fixture, guint n)
     return recalled.messages->len;
 }
 
-/* -- An unclean end ------------------------------------------------------------------------------------ */
+/* -- An unclean end ---------------------------------------------------------------------------- */
 
 static void write_and_die(Fixture *fixture)
 {
@@ -127,7 +127,7 @@ static void test_unclean_without_work(Fixture *fixture, gconstpointer data)
     g_assert_true(disk_was_unclean(fixture->disk));
 }
 
-/* -- A damaged index ------------------------------------------------------------------------------------- */
+/* -- A damaged index --------------------------------------------------------------------------- */
 
 static void spoil_header(Fixture *fixture)
 {
@@ -263,7 +263,7 @@ static void test_index_damaged_running(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count_loaded(fixture), ==, 3);
 }
 
-/* -- A damaged state --------------------------------------------------------------------------------------- */
+/* -- A damaged state --------------------------------------------------------------------------- */
 
 /* Part of it is unreadable and the index is gone: what can be read is kept. */
 static void test_state_salvaged(Fixture *fixture, gconstpointer data)
@@ -318,7 +318,7 @@ static void test_state_from_index(Fixture *fixture, gconstpointer data)
     g_assert_true(exists(fixture->state, "state.db.damaged-2"));
 }
 
-/* -- Refusals -------------------------------------------------------------------------------------------------- */
+/* -- Refusals ---------------------------------------------------------------------------------- */
 
 static void test_newer(Fixture *fixture, gconstpointer data)
 {
@@ -393,7 +393,7 @@ static void test_places(Fixture *fixture, gconstpointer data)
     fixture_open(fixture);
 }
 
-/* -- A full disk ------------------------------------------------------------------------------------------------- */
+/* -- A full disk ------------------------------------------------------------------------------- */
 
 static void limit_files(rlim_t bytes)
 {

@@ -2,7 +2,7 @@
  * when disk.h says. */
 #include "disk-fixture.h"
 
-/* -- Mailboxes ---------------------------------------------------------------------------------------- */
+/* -- Mailboxes --------------------------------------------------------------------------------- */
 
 static DiskMailbox *find_mailbox(GPtrArray *mailboxes, guint16 number)
 {
@@ -119,7 +119,7 @@ static void test_mailbox_renamed(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(find_mailbox(mailboxes, 3)->wire, ==, "a");
 }
 
-/* -- Messages ------------------------------------------------------------------------------------------- */
+/* -- Messages ---------------------------------------------------------------------------------- */
 
 static void test_messages(Fixture *fixture, gconstpointer data)
 {
@@ -258,7 +258,7 @@ static void test_recall(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(other.messages->len, ==, 0);
 }
 
-/* -- Order, and where answers arrive --------------------------------------------------------------------- */
+/* -- Order, and where answers arrive ----------------------------------------------------------- */
 
 typedef struct {
     GThread *thread;
@@ -364,7 +364,7 @@ static void test_close_from_callback(Fixture *fixture, gconstpointer data)
     g_assert_false(disk_was_unclean(fixture->disk));
 }
 
-/* -- Size -------------------------------------------------------------------------------------------------- */
+/* -- Size -------------------------------------------------------------------------------------- */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_INSTRUMENTED 1
