@@ -1,0 +1,20 @@
+/* A look at an account step by step, for `mailfs check`: name, TCP, TLS, greeting,
+ * capabilities, login, mailboxes, quota.
+ *
+ * It stops at the first step that fails, for the later ones stand on it.  It changes nothing on
+ * the server.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "client/imap-session.h"
+
+/* @step: "dns", "tcp", "tls", ...  @text: what was found, fit for a terminal, or with @ok FALSE
+ * the reason and its remedy. */
+typedef void (*ImapProbeReport)(gpointer user, const char *step, gboolean ok, const char *text);
+
+/* Blocks; every step has its deadline.  FALSE when a step failed: the report has said which and
+ * why, and @error has the same (its code is for the exit code). */
+gboolean imap_probe_run(const ImapSessionParams *params, ImapProbeReport report, gpointer user,
+                        GError **error);
