@@ -1,6 +1,8 @@
 /* Copies and words for an Endpoint.  See endpoint.h. */
 #include "base/endpoint.h"
 
+#include <string.h>
+
 Endpoint *endpoint_copy(const Endpoint *endpoint)
 {
     Endpoint *copy = g_new0(Endpoint, 1);
@@ -35,6 +37,9 @@ char *endpoint_describe(const Endpoint *endpoint, const char *protocol)
 
     if (endpoint->security == SECURITY_TUNNEL)
         return g_strdup_printf("tunnel %s", endpoint->host);
+    if (strchr(endpoint->host, ':')) /* an IPv6 address (RFC 3986 section 3.2.2) */
+        return g_strdup_printf("%s%s://[%s]:%u", protocol, suffix[endpoint->security],
+                               endpoint->host, endpoint->port);
     return g_strdup_printf("%s%s://%s:%u", protocol, suffix[endpoint->security], endpoint->host,
                            endpoint->port);
 }

@@ -48,6 +48,17 @@
 /* Octets of one name in a directory; NAME_MAX is 255, and editors append to names. */
 #define LIMIT_NAME 200
 
+/* -- Configuration and commands ------------------------------------------------------------ */
+
+/* The configuration file; one of 255 accounts with every key set is below 300 KiB. */
+#define LIMIT_CONFIG (1024 * 1024)
+/* Accounts: an inode number has 8 bits for them (and 0 is none). */
+#define LIMIT_ACCOUNTS 255
+/* Bytes of an account's id, which becomes part of file and unit names. */
+#define LIMIT_ACCOUNT_ID 64
+/* What a command reads of one answer of a daemon: status.json of 50,000 mailboxes is 5 MiB. */
+#define LIMIT_CONTROL_REPLY (16 * 1024 * 1024)
+
 /* -- Waiting (seconds) ---------------------------------------------------------------------- */
 
 #define LIMIT_CONNECT_SECONDS 30    /* TCP, greeting, TLS: each */
@@ -57,6 +68,7 @@
 #define LIMIT_BACKOFF_SECONDS 300   /* longest pause between two tries to connect */
 #define LIMIT_SECRET_SECONDS 30     /* a password command */
 #define LIMIT_DRAIN_SECONDS 60      /* SIGTERM: what is pending may still go out */
+<<<<<<< HEAD
 
 /* -- Network (net/) ------------------------------------------------------------------------- */
 
@@ -79,3 +91,6 @@
 /* SCRAM's iterations: servers use 4,096 to 600,000 (OWASP 2023); a million take half a second,
  * and more is an attack on our processor (RFC 5802 section 9).  Beyond: PROTOCOL. */
 #define LIMIT_SCRAM_ITERATIONS 1000000
+=======
+#define LIMIT_CONTROL_SECONDS 20    /* a daemon's answer to a command: it never waits for others */
+>>>>>>> 61e050d (config: read, check and show the configuration file)

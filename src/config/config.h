@@ -30,7 +30,7 @@ typedef struct {
     Endpoint *endpoint;  /* imap= or pop3= or tunnel= */
     char **tunnel;       /* argv of tunnel=, or NULL */
     Endpoint *smtp;      /* or NULL */
-    char *user;          /* default: email */
+    char *user;          /* default: email; NULL is possible with a tunnel only */
     char *auth;          /* "auto" */
     ConfigSecret secret;
     char *mountpoint;    /* ~ expanded, or NULL */
@@ -44,7 +44,7 @@ typedef struct {
     char *charset_fallback; /* or NULL */
     guint poll_seconds;  /* default 60 */
     guint connections;   /* 1 to 16; default 4 */
-    char **no_fetch_for; /* program names, as in /proc/PID/comm */
+    char **no_fetch_for; /* program names, cut to the 15 bytes of /proc/PID/comm; may be empty */
 } ConfigAccount;
 
 typedef struct {
@@ -58,11 +58,23 @@ Config *config_load(const char *path, GError **error);
 void config_free(Config *config); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
 
+/* Which file config_load(NULL) would read.  GONE as there.  The caller owns it. */
+char *config_find_file(GError **error);
+
 /* GONE with "did you mean" for an unknown account. */
 const ConfigAccount *config_find(const Config *config, const char *id, GError **error);
 
-/* The effective configuration as text in the file's own syntax, defaults as comments; secrets
- * never appear, and with @redact neither do hosts, users and addresses.  The caller owns it. */
+/* A password file, open as @fd, is one that nobody else can have read or written: a regular file
+ * of ours (or root's) without any bit for group and others.  DENIED with the remedy otherwise. */
+gboolean config_check_password_file(int fd, const char *path, GError **error);
+
+/* The candidate that is nearest to @word, if it is near enough to be what was meant; else NULL.
+ * @candidates is NULL-terminated; the answer is one of them. */
+const char *config_did_you_mean(const char *word, const char *const *candidates);
+
+/* The effective configuration as text in the file's own syntax, defaults as comments.  Secrets
+ * never appear (of a command only its first word is shown), and with @redact neither do names,
+ * hosts, users and addresses.  The caller owns it. */
 char *config_show(const Config *config, gboolean redact);
 
 /* XDG folders with "/mailfs" appended, from the environment or, without it, from the home in
