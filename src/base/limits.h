@@ -68,7 +68,7 @@
 #define LIMIT_BACKOFF_SECONDS 300   /* longest pause between two tries to connect */
 #define LIMIT_SECRET_SECONDS 30     /* a password command */
 #define LIMIT_DRAIN_SECONDS 60      /* SIGTERM: what is pending may still go out */
-<<<<<<< HEAD
+#define LIMIT_CONTROL_SECONDS 20    /* a daemon's answer to a command: it never waits for others */
 
 /* -- Network (net/) ------------------------------------------------------------------------- */
 
@@ -91,6 +91,3 @@
 /* SCRAM's iterations: servers use 4,096 to 600,000 (OWASP 2023); a million take half a second,
  * and more is an attack on our processor (RFC 5802 section 9).  Beyond: PROTOCOL. */
 #define LIMIT_SCRAM_ITERATIONS 1000000
-=======
-#define LIMIT_CONTROL_SECONDS 20    /* a daemon's answer to a command: it never waits for others */
->>>>>>> 61e050d (config: read, check and show the configuration file)
