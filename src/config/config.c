@@ -252,8 +252,6 @@ static void check_account(const ConfigAccount *account, GHashTable *seen, guint 
     static const char *const tls_keys[] = {"tls-ca", "tls-pin", "tls-cert", "tls-key", NULL};
     gboolean has_imap = is_set(seen, "imap"), has_tunnel = is_set(seen, "tunnel");
     gboolean is_external = g_strcmp0(account->auth, "external") == 0;
-    gboolean has_secret = is_set(seen, "password-command") || is_set(seen, "token-command") ||
-                          is_set(seen, "credential") || is_set(seen, "password-file");
 
     if (has_imap && has_tunnel)
         config_errors_add(errors, line, "account %s: imap= and tunnel= are both set; keep one",
@@ -263,11 +261,6 @@ static void check_account(const ConfigAccount *account, GHashTable *seen, guint 
                           "account %s: the server is missing; add imap=imaps://HOST", account->id);
     if (has_imap && !has_tunnel && !account->user && account->endpoint->host)
         config_errors_add(errors, line, "account %s: the user is missing; add user= or email=",
-                          account->id);
-    if (has_imap && !has_tunnel && !has_secret && !is_external)
-        config_errors_add(errors, line,
-                          "account %s: the password's source is missing; add password-command=, "
-                          "token-command=, credential= or password-file=",
                           account->id);
     if (is_set(seen, "tls-cert") != is_set(seen, "tls-key"))
         config_errors_add(errors, line, "account %s: tls-cert= and tls-key= go together",

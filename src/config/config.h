@@ -14,7 +14,8 @@ typedef enum { CONFIG_IMAP, CONFIG_POP3, CONFIG_MAILDIR } ConfigProtocol;
 typedef enum { CONFIG_PREFETCH_HEADERS, CONFIG_PREFETCH_RECENT, CONFIG_PREFETCH_ALL } ConfigPrefetch;
 typedef enum { CONFIG_NAMES_FULL, CONFIG_NAMES_UID } ConfigNames;
 
-/* Where the password (or token) comes from; the first that is set wins, in this order. */
+/* Where the password (or token) comes from; the first that is set wins, in this order.  None at
+ * all is no error: whoever needs the password may ask on a terminal. */
 typedef struct {
     char **password_command; /* argv, run without a shell */
     char **token_command;    /* argv; gives an OAuth 2 access token */

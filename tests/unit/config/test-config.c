@@ -182,17 +182,13 @@ static const struct {
      "%s:1: account a: the server is missing; add imap=imaps://HOST"},
     {"[account a]\nimap=imaps://h\npassword-file=/x\n",
      "%s:1: account a: the user is missing; add user= or email="},
-    {"[account a]\nimap=imaps://h\nuser=a\n",
-     "%s:1: account a: the password's source is missing; add password-command=, token-command=, "
-     "credential= or password-file="},
     {"[account a]\nimap=imaps://b@h\nuser=a\npassword-file=/x\n",
      "%s:3: user: it is in the URL already; keep one of them"},
     {"[account a]\nuser=a\nimap=imaps://b@h\npassword-file=/x\n",
      "%s:3: imap: the user is in user= already; keep one of them"},
     /* all of them, by line */
-    {"[account a]\nimap=pop3s://h\nnope-nope=1\npoll=x\n",
-     "%s:1: account a: the password's source is missing; add password-command=, token-command=, "
-     "credential= or password-file=\n"
+    {"[account a]\nimap=pop3s://h\nnope-nope=1\npoll=x\ntls-key=/x\n",
+     "%s:1: account a: tls-cert= and tls-key= go together\n"
      "%s:2: imap: 'pop3s://h' does not begin with imaps:// (TLS), imap:// (STARTTLS) or "
      "imap+plain:// (clear text, this machine only)\n"
      "%s:3: unknown key 'nope-nope'; mailfs.conf(5) lists them\n"

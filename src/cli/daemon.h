@@ -1,0 +1,35 @@
+/* Speaking to the daemon of a mount through the files of its `.mailfs` directory.
+ *
+ * `control` takes one JSON request and gives one JSON reply on the same handle; `status.json` is
+ * read.  The daemon answers both from memory, so LIMIT_CONTROL_SECONDS without an answer means
+ * that it hangs.  A process that waits for a FUSE reply can only be ended by a signal that kills,
+ * so that is what happens then: SIGALRM.
+ */
+#pragma once
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+
+#include "cli/mounts.h"
+
+/* Sends {"command":@command}, with "path" unless it is NULL and "job" unless it is 0.  Returns
+ * the reply, which says "ok":true; the caller owns the reference.  A reply that says false
+ * becomes an error of its "code" and "error". */
+JsonObject *cli_daemon_ask(const CliMount *mount, const char *command, const char *path,
+                           gint64 job, GError **error);
+
+/* status.json.  The caller owns the reference. */
+JsonObject *cli_daemon_status(const CliMount *mount, GError **error);
+
+/* The reply in @text, as described above; for cli_daemon_ask() and its tests. */
+JsonObject *cli_daemon_parse_reply(const char *text, gsize length, GError **error);
+
+/* Members of @object, which may be NULL; what is missing or of another type is NULL.  Texts are
+ * made fit for a terminal; the caller owns them. */
+JsonObject *cli_json_object(JsonObject *object, const char *member);
+JsonArray *cli_json_array(JsonObject *object, const char *member);
+char *cli_json_text(JsonObject *object, const char *member);
+gint64 cli_json_number(JsonObject *object, const char *member); /* 0 if missing */
+gboolean cli_json_true(JsonObject *object, const char *member);
+/* Element @i of @array if it is an object. */
+JsonObject *cli_json_element(JsonArray *array, guint i);

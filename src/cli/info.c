@@ -1,0 +1,90 @@
+/* `mailfs info`: what the daemon knows of a message, without fetching it. */
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/daemon.h"
+#include "cli/format.h"
+
+#include <limits.h>
+#include <sysexits.h>
+
+/* ["\\Seen","\\Flagged"] as "\Seen \Flagged". */
+static char *join(JsonObject *info, const char *member)
+{
+    JsonArray *array = cli_json_array(info, member);
+    guint n = array ? json_array_get_length(array) : 0;
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    for (guint i = 0; i < n; i++) {
+        g_autoptr(JsonObject) holder = json_object_new();
+        g_autofree char *text = NULL;
+
+        json_object_set_member(holder, "x", json_node_copy(json_array_get_element(array, i)));
+        text = cli_json_text(holder, "x");
+        g_string_append_printf(out, "%s%s", i ? " " : "", text ? text : "?");
+    }
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+static void print_text(const char *label, const char *text)
+{
+    if (text && text[0] != '\0')
+        g_print("%-12s %s\n", label, text);
+}
+
+static void print_info(const char *file, JsonObject *info)
+{
+    g_autofree char *mailbox = cli_json_text(info, "mailbox");
+    g_autofree char *date = cli_json_text(info, "date");
+    g_autofree char *flags = join(info, "flags");
+    g_autofree char *keywords = join(info, "keywords");
+    g_autofree char *size = format_count(cli_json_number(info, "size"));
+
+    print_text("file", file);
+    print_text("mailbox", mailbox);
+    g_print("%-12s %" G_GINT64_FORMAT " (UIDVALIDITY %" G_GINT64_FORMAT ")\n", "uid",
+            cli_json_number(info, "uid"), cli_json_number(info, "uidvalidity"));
+    g_print("%-12s %s bytes%s\n", "size", size,
+            cli_json_true(info, "size_exact") ? "" : " (as the server says)");
+    print_text("date", date);
+    print_text("flags", flags);
+    print_text("keywords", keywords);
+    print_text("cached", cli_json_true(info, "cached") ? "yes" : "no");
+    g_print("%-12s %" G_GINT64_FORMAT "\n", "inode", cli_json_number(info, "inode"));
+}
+
+static gboolean show(const char *file, GError **error)
+{
+    g_autoptr(GPtrArray) mounts = NULL;
+    g_autoptr(JsonObject) info = NULL;
+    g_autofree char *relative = NULL;
+    const CliMount *mount = cli_find_mount(file, &relative, &mounts, error);
+
+    if (!mount)
+        return FALSE;
+    info = cli_daemon_ask(mount, "info", relative, 0, error);
+    if (!info)
+        return FALSE;
+    print_info(file, info);
+    return TRUE;
+}
+
+int cli_main_info(int argc, char **argv, const CliOptions *options)
+{
+    g_autoptr(GError) usage = NULL;
+    int code = EX_OK;
+
+    if (!cli_parse(&argc, &argv, NULL, 1, INT_MAX, &usage))
+        return cli_usage("info", usage);
+    for (int i = 1; i < argc; i++) {
+        g_autoptr(GError) error = NULL;
+
+        if (i > 1)
+            g_print("\n");
+        if (!show(argv[i], &error)) {
+            int this_code = cli_fail(error);
+
+            code = code ? code : this_code;
+        }
+    }
+    return code;
+}

@@ -1,0 +1,114 @@
+/* `mailfs sync`, `fetch` and `evict`: work that the daemon does and that takes its time.
+ *
+ * The daemon answers with a job's number at once, and is then asked how far it has come.  An
+ * interrupt ends the asking, not the work.
+ */
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/daemon.h"
+#include "cli/format.h"
+
+#include <limits.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { POLL_MS = 200 };
+
+/* On a terminal, one line that is drawn over. */
+static void draw(const char *command, const char *argument, JsonObject *progress)
+{
+    gint64 n = cli_json_number(progress, "n"), total = cli_json_number(progress, "total");
+    g_autofree char *bar = format_bar(n, total);
+    g_autofree char *done = format_count(n);
+    g_autofree char *all = format_count(total);
+
+    if (isatty(STDERR_FILENO) && total > 0)
+        g_printerr("\r\033[K%s %s  %s  %s of %s", command, argument, bar, done, all);
+}
+
+static void draw_nothing(void)
+{
+    if (isatty(STDERR_FILENO))
+        g_printerr("\r\033[K");
+}
+
+static gboolean report(const char *command, const char *argument, JsonObject *result,
+                       GError **error)
+{
+    g_autofree char *n = format_count(cli_json_number(result, "n"));
+    g_autofree char *reason = cli_json_text(result, "error");
+    gint64 failed = cli_json_number(result, "failed");
+
+    if (reason)
+        return mail_fail(error, MAIL_ERROR_BUSY, "%s %s: %s", command, argument, reason);
+    if (failed > 0)
+        return mail_fail(error, MAIL_ERROR_BUSY,
+                         "%s %s: %" G_GINT64_FORMAT " failed, %s done; try again, or see the "
+                         "log of the daemon",
+                         command, argument, failed, n);
+    g_print("%s %s: %s done\n", command, argument, n);
+    return TRUE;
+}
+
+static gboolean run_one(const char *command, const char *argument, GError **error)
+{
+    g_autoptr(GPtrArray) mounts = NULL;
+    g_autoptr(JsonObject) state = NULL;
+    g_autofree char *relative = NULL;
+    const CliMount *mount = cli_find_mount(argument, &relative, &mounts, error);
+    gint64 job;
+
+    if (!mount)
+        return FALSE;
+    argument = argument ? argument : mount->dir;
+    state = cli_daemon_ask(mount, command, relative, 0, error);
+    job = state ? cli_json_number(state, "job") : 0;
+    if (state && job <= 0)
+        return mail_fail(error, MAIL_ERROR_PROTOCOL, "the daemon gave no job number");
+    while (state) {
+        g_clear_pointer(&state, json_object_unref);
+        state = cli_daemon_ask(mount, "job", NULL, job, error);
+        if (!state || cli_json_true(state, "done"))
+            break;
+        draw(command, argument, state);
+        g_usleep(POLL_MS * 1000);
+    }
+    draw_nothing();
+    return state && report(command, argument, state, error);
+}
+
+/* All are tried; the first failure gives the exit code. */
+static int run_all(int argc, char **argv, int min)
+{
+    const char *command = argv[0];
+    g_autoptr(GError) usage = NULL;
+    int code = EX_OK;
+
+    if (!cli_parse(&argc, &argv, NULL, min, INT_MAX, &usage))
+        return cli_usage(command, usage);
+    for (int i = 1; i < MAX(argc, 2); i++) {
+        g_autoptr(GError) error = NULL;
+
+        if (!run_one(command, i < argc ? argv[i] : NULL, &error)) {
+            int this_code = cli_fail(error);
+
+            code = code ? code : this_code;
+        }
+    }
+    return code;
+}
+
+int cli_main_sync(int argc, char **argv, const CliOptions *options)
+{
+    return run_all(argc, argv, 0);
+}
+
+int cli_main_fetch(int argc, char **argv, const CliOptions *options)
+{
+    return run_all(argc, argv, 1);
+}
+
+int cli_main_evict(int argc, char **argv, const CliOptions *options)
+{
+    return run_all(argc, argv, 1);
+}

@@ -1,0 +1,210 @@
+/* Reads mountinfo and finds a user's mount in it.  See mounts.h.
+ *
+ * Paths are compared as text first, and only then resolved: a mount whose daemon is dead answers
+ * no system call, and it is the one that must be found to be unmounted.
+ */
+#include "cli/mounts.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SOURCE_PREFIX "mailfs#"
+
+static void mount_free(gpointer data)
+{
+    CliMount *mount = data;
+
+    g_free(mount->dir);
+    g_free(mount->account);
+    g_free(mount);
+}
+
+/* Blank, tab, newline, backslash and '#' stand in mountinfo as \ooo. */
+static char *unescape(const char *text)
+{
+    GString *out = g_string_new(NULL);
+
+    while (*text) {
+        if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
+            g_string_append_c(out,
+                              (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + text[3] - '0'));
+            text += 4;
+        } else {
+            g_string_append_c(out, *text++);
+        }
+    }
+    return g_string_free(out, FALSE);
+}
+
+static guint user_id(const char *options)
+{
+    const char *found = strstr(options, "user_id=");
+
+    return found ? (guint)strtoul(found + strlen("user_id="), NULL, 10) : 0;
+}
+
+/* "36 35 98:0 /root /dir rw,noatime master:1 - type source options" */
+static CliMount *parse_line(const char *line)
+{
+    enum { FIELD_DIR = 4, AFTER_DASH_TYPE = 1, AFTER_DASH_SOURCE, AFTER_DASH_OPTIONS };
+    g_auto(GStrv) fields = g_strsplit(line, " ", -1);
+    guint n_fields = g_strv_length(fields), dash = FIELD_DIR;
+    g_autofree char *source = NULL;
+    CliMount *mount;
+
+    while (dash < n_fields && !g_str_equal(fields[dash], "-"))
+        dash++;
+    if (dash + AFTER_DASH_OPTIONS >= n_fields)
+        return NULL;
+    mount = g_new0(CliMount, 1);
+    mount->dir = unescape(fields[FIELD_DIR]);
+    mount->is_mailfs = g_str_equal(fields[dash + AFTER_DASH_TYPE], "fuse.mailfs");
+    mount->uid = user_id(fields[dash + AFTER_DASH_OPTIONS]);
+    source = unescape(fields[dash + AFTER_DASH_SOURCE]);
+    if (mount->is_mailfs && g_str_has_prefix(source, SOURCE_PREFIX))
+        mount->account = g_strdup(source + strlen(SOURCE_PREFIX));
+    return mount;
+}
+
+GPtrArray *cli_mounts_parse(const char *text)
+{
+    GPtrArray *mounts = g_ptr_array_new_with_free_func(mount_free);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    for (char **line = lines; *line; line++) {
+        CliMount *mount = parse_line(*line);
+
+        if (mount)
+            g_ptr_array_add(mounts, mount);
+    }
+    return mounts;
+}
+
+GPtrArray *cli_mounts_read(GError **error)
+{
+    g_autoptr(GError) reason = NULL;
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, &reason)) {
+        mail_fail(error, MAIL_ERROR_CACHE, "cannot read the table of mounts: %s",
+                  reason->message);
+        return NULL;
+    }
+    return cli_mounts_parse(text);
+}
+
+/* What is left of @path below @dir; NULL when it is not below. */
+static const char *below(const char *dir, const char *path)
+{
+    gsize length = strlen(dir);
+
+    if (g_str_equal(dir, "/"))
+        return path + 1;
+    if (strncmp(dir, path, length) != 0 || (path[length] != '\0' && path[length] != '/'))
+        return NULL;
+    return path[length] ? path + length + 1 : path + length;
+}
+
+const CliMount *cli_mounts_by_path(GPtrArray *mounts, const char *path, char **ret_relative)
+{
+    const CliMount *deepest = NULL;
+
+    for (guint i = 0; i < mounts->len; i++) {
+        const CliMount *mount = g_ptr_array_index(mounts, i);
+
+        if (below(mount->dir, path) && (!deepest || strlen(mount->dir) >= strlen(deepest->dir)))
+            deepest = mount;
+    }
+    if (!deepest || !deepest->is_mailfs)
+        return NULL;
+    if (ret_relative)
+        *ret_relative = g_strdup(below(deepest->dir, path));
+    return deepest;
+}
+
+const CliMount *cli_mounts_by_account(GPtrArray *mounts, const char *id)
+{
+    for (guint i = mounts->len; i > 0; i--) {
+        const CliMount *mount = g_ptr_array_index(mounts, i - 1);
+
+        if (mount->is_mailfs && g_strcmp0(mount->account, id) == 0)
+            return mount;
+    }
+    return NULL;
+}
+
+static const CliMount *only_mount(GPtrArray *mounts, GError **error)
+{
+    const CliMount *only = NULL;
+
+    for (guint i = 0; i < mounts->len; i++) {
+        const CliMount *mount = g_ptr_array_index(mounts, i);
+
+        if (!mount->is_mailfs || (mount->uid != geteuid() && geteuid() != 0))
+            continue;
+        if (only) {
+            mail_fail(error, MAIL_ERROR_INVALID,
+                      "several accounts are mounted (on %s and on %s); say which one", only->dir,
+                      mount->dir);
+            return NULL;
+        }
+        only = mount;
+    }
+    if (!only)
+        mail_fail(error, MAIL_ERROR_OFFLINE,
+                  "nothing is mounted; mount an account with: mailfs mount ACCOUNT DIR");
+    return only;
+}
+
+/* The mount of all accounts that has a directory for the account @id. */
+static const CliMount *shared_mount(GPtrArray *mounts, const char *id)
+{
+    for (guint i = mounts->len; i > 0; i--) {
+        const CliMount *mount = g_ptr_array_index(mounts, i - 1);
+        g_autofree char *dir = g_build_filename(mount->dir, id, NULL);
+
+        if (mount->is_mailfs && !mount->account && !strchr(id, '/') &&
+            g_file_test(dir, G_FILE_TEST_IS_DIR))
+            return mount;
+    }
+    return NULL;
+}
+
+const CliMount *cli_mounts_find(GPtrArray *mounts, const char *argument, char **ret_relative,
+                                GError **error)
+{
+    const CliMount *mount = argument ? cli_mounts_by_account(mounts, argument)
+                                     : only_mount(mounts, error);
+    g_autofree char *path = argument ? g_canonicalize_filename(argument, NULL) : NULL;
+    g_autofree char *resolved = NULL;
+
+    if (mount && ret_relative)
+        *ret_relative = g_strdup("");
+    if (mount || !argument)
+        return mount;
+    mount = cli_mounts_by_path(mounts, path, ret_relative);
+    if (mount)
+        return mount;
+    resolved = realpath(path, NULL); /* a link on the way */
+    if (resolved)
+        mount = cli_mounts_by_path(mounts, resolved, ret_relative);
+    if (mount)
+        return mount;
+    mount = shared_mount(mounts, argument);
+    if (mount) {
+        if (ret_relative)
+            *ret_relative = g_strdup(argument);
+        return mount;
+    }
+    if (!resolved && strchr(argument, '/'))
+        mail_fail_errno(error, errno, "cannot find %s", argument);
+    else
+        mail_fail(error, MAIL_ERROR_OFFLINE,
+                  "'%s' is neither a mounted account nor a path in one; mount it with: "
+                  "mailfs mount ACCOUNT DIR",
+                  argument);
+    return NULL;
+}

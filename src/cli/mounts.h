@@ -1,0 +1,33 @@
+/* Which mailfs mounts there are, by a look at /proc/self/mountinfo: that is how a command finds
+ * the daemon it is about.
+ */
+#pragma once
+
+#include <glib.h>
+
+typedef struct {
+    char *dir;          /* the mount point */
+    gboolean is_mailfs; /* the type is fuse.mailfs */
+    char *account;      /* of "mailfs#ACCOUNT"; NULL for a mount of all accounts */
+    guint uid;          /* whose it is: only this user may look inside */
+} CliMount;
+
+/* Every mount in @text (proc(5), "mountinfo"), of whatever type, in its order: a later one may
+ * hide an earlier one.  Lines that cannot be read are left out.  The caller owns the array,
+ * which frees its mounts. */
+GPtrArray *cli_mounts_parse(const char *text);
+
+/* The same for the mounts as they are now. */
+GPtrArray *cli_mounts_read(GError **error);
+
+/* The mount that @path, absolute and without ".." or links, lies in; NULL if that is not a
+ * mailfs one.  @ret_relative: the path below it, "" for itself; may be NULL; the caller owns it. */
+const CliMount *cli_mounts_by_path(GPtrArray *mounts, const char *path, char **ret_relative);
+
+/* The newest mount of the account @id alone, or NULL. */
+const CliMount *cli_mounts_by_account(GPtrArray *mounts, const char *id);
+
+/* What a user means by @argument: an account that is mounted, or a path in a mount.  NULL means
+ * the only mount that this user has.  OFFLINE with the remedy when there is none. */
+const CliMount *cli_mounts_find(GPtrArray *mounts, const char *argument, char **ret_relative,
+                                GError **error);
