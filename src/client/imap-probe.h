@@ -1,4 +1,4 @@
-/* A look at an account step by step, for `mailfs check`: name, TCP, TLS, greeting,
+/* A look at an account step by step, for `mailfs check`: name, connection, TLS, greeting,
  * capabilities, login, mailboxes, quota.
  *
  * It stops at the first step that fails, for the later ones stand on it.  It changes nothing on
@@ -10,7 +10,7 @@
 
 #include "client/imap-session.h"
 
-/* @step: "dns", "tcp", "tls", ...  @text: what was found, fit for a terminal, or with @ok FALSE
+/* @step: "name", "connection", "tls", ...  @text: what was found, fit for a terminal, or with @ok FALSE
  * the reason and its remedy. */
 typedef void (*ImapProbeReport)(gpointer user, const char *step, gboolean ok, const char *text);
 
