@@ -20,7 +20,7 @@ static int check_account(const ConfigAccount *account, Broker *broker)
         .endpoint = account->endpoint,
         .user = account->user,
         .auth = account->auth,
-        .is_token = !account->secret.password_command && account->secret.token_command,
+        .is_token = config_uses_token(account),
         .compress = FALSE,
         .broker = broker,
     };

@@ -379,6 +379,11 @@ const ConfigAccount *config_find(const Config *config, const char *id, GError **
     return NULL;
 }
 
+gboolean config_uses_token(const ConfigAccount *account)
+{
+    return account->secret.token_command && !account->secret.password_command;
+}
+
 gboolean config_wants_folder(const ConfigAccount *account, const char *path)
 {
     gboolean wanted = account->folders[0][0] == '!'; /* "!Spam" alone: all but Spam */

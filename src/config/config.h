@@ -65,6 +65,9 @@ char *config_find_file(GError **error);
 /* GONE with "did you mean" for an unknown account. */
 const ConfigAccount *config_find(const Config *config, const char *id, GError **error);
 
+/* TRUE when what ConfigSecret gives for @account is an OAuth 2 access token. */
+gboolean config_uses_token(const ConfigAccount *account);
+
 /* A password file, open as @fd, is one that nobody else can have read or written: a regular file
  * of ours (or root's) without any bit for group and others.  DENIED with the remedy otherwise. */
 gboolean config_check_password_file(int fd, const char *path, GError **error);

@@ -92,6 +92,17 @@ static char *list_show(const ConfigKey *key, const ConfigAccount *account)
     return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
+/* A file's name in a directory that systemd has made for us: it must not lead out of it. */
+static gboolean credential_parse(const ConfigKey *key, ConfigAccount *account, const char *raw,
+                                 GError **error)
+{
+    if (raw[0] == '.' || strchr(raw, '/'))
+        return mail_fail(error, MAIL_ERROR_INVALID,
+                         "'%s' is no name of a file in $CREDENTIALS_DIRECTORY", raw);
+    return text_parse(key, account, raw, error);
+}
+
+static const ConfigKind kind_credential = {credential_parse, text_show};
 static const ConfigKind kind_text = {text_parse, text_show};
 static const ConfigKind kind_path = {path_parse, text_show};
 static const ConfigKind kind_argv = {argv_parse, argv_show};
@@ -396,7 +407,7 @@ const ConfigKey config_keys[] = {
     {"auth", &kind_auth, AT(auth), .fallback = "auto", .words = auth_words},
     {"password-command", &kind_argv, AT(secret.password_command)},
     {"token-command", &kind_argv, AT(secret.token_command)},
-    {"credential", &kind_text, AT(secret.credential), PRIVATE},
+    {"credential", &kind_credential, AT(secret.credential), PRIVATE},
     {"password-file", &kind_path, AT(secret.password_file), PRIVATE},
     {"tls-ca", &kind_path, AT_ENDPOINT(tls_ca), PRIVATE},
     {"tls-pin", &kind_pins, AT(endpoint), PRIVATE},

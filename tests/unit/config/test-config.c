@@ -167,6 +167,8 @@ static const struct {
      "%s:5: charset-fallback: 'klingon' is no charset that iconv knows"},
     {WORK "mountpoint=Mail\n", "%s:5: mountpoint: 'Mail' is no path from / or ~/"},
     {WORK "mountpoint=~root/Mail\n", "%s:5: mountpoint: '~root/Mail' is no path from / or ~/"},
+    {WORK "credential=../x\n",
+     "%s:5: credential: '../x' is no name of a file in $CREDENTIALS_DIRECTORY"},
     {WORK "tls-pin=sha256:AAAA\n",
      "%s:5: tls-pin: 'sha256:AAAA' is no sha256:BASE64 of a public key; mailfs check shows the "
      "server's"},
@@ -346,6 +348,23 @@ static void test_show(void)
         g_assert_null(strstr(redacted, *word));
 }
 
+/* The sample must be right as it stands, and with all its commented keys set. */
+static void test_sample(void)
+{
+    g_autofree char *path = g_build_filename(g_getenv("MAILFS_SOURCE_ROOT"), "contrib",
+                                             "mailfs.conf.sample", NULL);
+    g_autoptr(GRegex) commented = g_regex_new("^#(?=[a-z])", G_REGEX_MULTILINE, 0, NULL);
+    g_autofree char *text = NULL, *full = NULL;
+    g_autoptr(Config) config = NULL, config_full = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    config = load_good(text);
+    g_assert_cmpuint(config->accounts->len, ==, 2);
+    full = g_regex_replace_literal(commented, text, -1, 0, "", 0, NULL);
+    config_full = load_good(full);
+    g_assert_cmpstr(first(config_full)->charset_fallback, ==, "windows-1256");
+}
+
 static void test_dirs(void)
 {
     g_autofree char *cache = NULL, *state = NULL, *data = NULL, *runtime = NULL, *found = NULL;
@@ -408,6 +427,7 @@ int main(int argc, char **argv)
     g_test_add_func("/config/find", test_find);
     g_test_add_func("/config/wants-folder", test_wants_folder);
     g_test_add_func("/config/show", test_show);
+    g_test_add_func("/config/sample", test_sample);
     g_test_add_func("/config/dirs", test_dirs);
     g_test_add_func("/config/did-you-mean", test_did_you_mean);
     result = g_test_run();
