@@ -5,11 +5,12 @@
 #include "base/limits.h"
 #include "client/imap-probe.h"
 
+#include <stdio.h>
 #include <sysexits.h>
 
 static void print_step(gpointer user, const char *step, gboolean ok, const char *text)
 {
-    g_print("  %-13s %-4s  %s\n", step, ok ? "ok" : "FAIL", text);
+    printf("  %-13s %-4s  %s\n", step, ok ? "ok" : "FAIL", text);
 }
 
 static int check_account(const ConfigAccount *account, Broker *broker)
@@ -27,7 +28,7 @@ static int check_account(const ConfigAccount *account, Broker *broker)
     g_autofree char *server = endpoint_describe(account->endpoint, "imap");
     g_autoptr(GError) error = NULL;
 
-    g_print("%s  %s\n", account->id, server);
+    printf("%s  %s\n", account->id, server);
     return imap_probe_run(&params, print_step, NULL, &error) ? EX_OK : cli_exit_code(error);
 }
 

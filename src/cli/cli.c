@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -90,7 +91,7 @@ int cli_fail(const GError *error)
     g_auto(GStrv) lines = g_strsplit(error->message, "\n", -1);
 
     for (char **line = lines; *line; line++)
-        g_printerr("mailfs: %s\n", *line);
+        fprintf(stderr, "%s%s\n", **line == ' ' ? "" : "mailfs: ", *line); /* an example's */
     return cli_exit_code(error);
 }
 
@@ -106,7 +107,7 @@ int cli_usage(const char *command, const GError *error)
 
     cli_fail(error);
     if (entry)
-        g_printerr("usage: mailfs %s %s\n", entry->name, entry->arguments);
+        fprintf(stderr, "usage: mailfs %s %s\n", entry->name, entry->arguments);
     return EX_USAGE;
 }
 
@@ -117,8 +118,10 @@ gboolean cli_parse(int *argc, char ***argv, const GOptionEntry *entries, int min
 {
     const CliCommand *command = cli_find((*argv)[0], NULL);
     g_autoptr(GOptionContext) context = g_option_context_new(command ? command->arguments : NULL);
+    g_autofree char *prgname = g_strconcat("mailfs ", (*argv)[0], NULL);
     g_autoptr(GError) reason = NULL;
 
+    g_set_prgname(prgname); /* for --help */
     g_option_context_set_summary(context, command ? command->help : NULL);
     if (entries)
         g_option_context_add_main_entries(context, entries, NULL);

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 
+#include <stdio.h>
 #include <sysexits.h>
 
 static gboolean do_redact;
@@ -21,7 +22,7 @@ static int show(const CliOptions *options)
     if (!config)
         return cli_fail_config(error);
     text = config_show(config, do_redact);
-    g_print("%s", text);
+    printf("%s", text);
     return EX_OK;
 }
 
@@ -33,7 +34,7 @@ static int path(const CliOptions *options)
 
     if (!found)
         return cli_fail_config(error);
-    g_print("%s\n", found);
+    printf("%s\n", found);
     return EX_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -119,6 +120,18 @@ static JsonObject *parse_object(const char *text, gsize length, GError **error)
     return json_object_ref(json_node_get_object(root));
 }
 
+/* See daemon.h.  A parent may have left SIGALRM ignored. */
+static void deadline_begin(void)
+{
+    (void)signal(SIGALRM, SIG_DFL);
+    alarm(LIMIT_CONTROL_SECONDS);
+}
+
+static void deadline_end(void)
+{
+    alarm(0);
+}
+
 /* -- Requests --------------------------------------------------------------------------------- */
 
 static MailError code_by_name(const char *name)
@@ -181,9 +194,9 @@ JsonObject *cli_daemon_ask(const CliMount *mount, const char *command, const cha
     g_autofree char *request = make_request(command, path, job);
     g_autoptr(GString) text = NULL;
 
-    alarm(LIMIT_CONTROL_SECONDS);
+    deadline_begin();
     text = exchange(mount, request, error);
-    alarm(0);
+    deadline_end();
     return text ? cli_daemon_parse_reply(text->str, text->len, error) : NULL;
 }
 
@@ -193,10 +206,10 @@ JsonObject *cli_daemon_status(const CliMount *mount, GError **error)
     g_autoptr(GString) text = NULL;
     g_autoptr(JsonObject) status = NULL;
 
-    alarm(LIMIT_CONTROL_SECONDS);
+    deadline_begin();
     fd = open_file(mount, "status.json", O_RDONLY, error);
     text = fd < 0 ? NULL : read_to_end(fd, mount, error);
-    alarm(0);
+    deadline_end();
     status = text ? parse_object(text->str, text->len, error) : NULL;
     if (!status)
         return NULL;

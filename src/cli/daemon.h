@@ -2,8 +2,9 @@
  *
  * `control` takes one JSON request and gives one JSON reply on the same handle; `status.json` is
  * read.  The daemon answers both from memory, so LIMIT_CONTROL_SECONDS without an answer means
- * that it hangs.  A process that waits for a FUSE reply can only be ended by a signal that kills,
- * so that is what happens then: SIGALRM.
+ * that its main loop hangs.  The kernel lets go of a request that was not taken up only when the
+ * process is killed, so that is what happens then, by SIGALRM; a request that was taken up and
+ * never answered ends only with the daemon.
  */
 #pragma once
 

@@ -5,6 +5,7 @@
 #include "cli/format.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <sysexits.h>
 
 /* ["\\Seen","\\Flagged"] as "\Seen \Flagged". */
@@ -28,7 +29,7 @@ static char *join(JsonObject *info, const char *member)
 static void print_text(const char *label, const char *text)
 {
     if (text && text[0] != '\0')
-        g_print("%-12s %s\n", label, text);
+        printf("%-12s %s\n", label, text);
 }
 
 static void print_info(const char *file, JsonObject *info)
@@ -41,15 +42,15 @@ static void print_info(const char *file, JsonObject *info)
 
     print_text("file", file);
     print_text("mailbox", mailbox);
-    g_print("%-12s %" G_GINT64_FORMAT " (UIDVALIDITY %" G_GINT64_FORMAT ")\n", "uid",
+    printf("%-12s %" G_GINT64_FORMAT " (UIDVALIDITY %" G_GINT64_FORMAT ")\n", "uid",
             cli_json_number(info, "uid"), cli_json_number(info, "uidvalidity"));
-    g_print("%-12s %s bytes%s\n", "size", size,
+    printf("%-12s %s bytes%s\n", "size", size,
             cli_json_true(info, "size_exact") ? "" : " (as the server says)");
     print_text("date", date);
     print_text("flags", flags);
     print_text("keywords", keywords);
     print_text("cached", cli_json_true(info, "cached") ? "yes" : "no");
-    g_print("%-12s %" G_GINT64_FORMAT "\n", "inode", cli_json_number(info, "inode"));
+    printf("%-12s %" G_GINT64_FORMAT "\n", "inode", cli_json_number(info, "inode"));
 }
 
 static gboolean show(const char *file, GError **error)
@@ -79,7 +80,7 @@ int cli_main_info(int argc, char **argv, const CliOptions *options)
         g_autoptr(GError) error = NULL;
 
         if (i > 1)
-            g_print("\n");
+            printf("\n");
         if (!show(argv[i], &error)) {
             int this_code = cli_fail(error);
 

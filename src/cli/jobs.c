@@ -9,6 +9,7 @@
 #include "cli/format.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -23,13 +24,13 @@ static void draw(const char *command, const char *argument, JsonObject *progress
     g_autofree char *all = format_count(total);
 
     if (isatty(STDERR_FILENO) && total > 0)
-        g_printerr("\r\033[K%s %s  %s  %s of %s", command, argument, bar, done, all);
+        fprintf(stderr, "\r\033[K%s %s  %s  %s of %s", command, argument, bar, done, all);
 }
 
 static void draw_nothing(void)
 {
     if (isatty(STDERR_FILENO))
-        g_printerr("\r\033[K");
+        fprintf(stderr, "\r\033[K");
 }
 
 static gboolean report(const char *command, const char *argument, JsonObject *result,
@@ -46,7 +47,7 @@ static gboolean report(const char *command, const char *argument, JsonObject *re
                          "%s %s: %" G_GINT64_FORMAT " failed, %s done; try again, or see the "
                          "log of the daemon",
                          command, argument, failed, n);
-    g_print("%s %s: %s done\n", command, argument, n);
+    printf("%s %s: %s done\n", command, argument, n);
     return TRUE;
 }
 
@@ -74,7 +75,11 @@ static gboolean run_one(const char *command, const char *argument, GError **erro
         g_usleep(POLL_MS * 1000);
     }
     draw_nothing();
-    return state && report(command, argument, state, error);
+    if (!state) {
+        g_prefix_error(error, "%s %s: ", command, argument);
+        return FALSE;
+    }
+    return report(command, argument, state, error);
 }
 
 /* All are tried; the first failure gives the exit code. */

@@ -44,7 +44,7 @@ static gboolean append_mount(GString *out, const CliMount *mount, const char *ac
     return TRUE;
 }
 
-/* One mount's trouble must not hide the others. */
+/* One mount's trouble must not hide the others: it is a line among theirs, but for JSON. */
 static gboolean append_all(GString *out, GPtrArray *mounts, GError **error)
 {
     guint n = 0;
@@ -56,8 +56,12 @@ static gboolean append_all(GString *out, GPtrArray *mounts, GError **error)
         if (!mount->is_mailfs || (mount->uid != geteuid() && geteuid() != 0))
             continue;
         n++;
-        if (!append_mount(out, mount, NULL, &reason))
+        if (append_mount(out, mount, NULL, &reason))
+            continue;
+        if (do_json)
             cli_fail(reason);
+        else
+            g_string_append_printf(out, "%s\n", reason->message);
     }
     if (n == 0)
         return mail_fail(error, MAIL_ERROR_OFFLINE,
@@ -94,8 +98,8 @@ static char *read_status(const char *argument, GError **error)
 static void draw(const char *text, guint *n_lines)
 {
     if (*n_lines > 0)
-        g_print("\033[%uA", *n_lines);
-    g_print("\r\033[J\033[?7l%s\033[?7h", text);
+        printf("\033[%uA", *n_lines);
+    printf("\r\033[J\033[?7l%s\033[?7h", text);
     *n_lines = 0;
     for (const char *p = text; (p = strchr(p, '\n')) != NULL; p++)
         (*n_lines)++;
@@ -117,7 +121,7 @@ int cli_main_status(int argc, char **argv, const CliOptions *options)
         if (do_watch && !do_json && isatty(STDOUT_FILENO))
             draw(text, &n_lines);
         else if (g_strcmp0(text, last) != 0)
-            g_print("%s", text);
+            printf("%s", text);
         fflush(stdout);
         if (!do_watch)
             return EX_OK;

@@ -77,7 +77,7 @@ char *config_find_file(GError **error)
               "    imap=imaps://mail.example.org\n"
               "    user=ali\n"
               "    password-command=secret-tool lookup account work\n"
-              "(mailfs.conf(5) tells the rest)",
+              "mailfs.conf(5) tells the rest",
               path);
     return NULL;
 }
