@@ -65,7 +65,7 @@ static gboolean unmount(const CliMount *mount, GPtrArray *mounts, const CliOptio
         return wait_gone(mount->dir, count_mounts(mounts, mount->dir), error);
     if (mail_error_is(reason, MAIL_ERROR_BUSY))
         return mail_fail(error, MAIL_ERROR_BUSY,
-                         "%s is in use: a program has a file of it open or works in one of its "
+                         "%s is busy: a program has a file of it open or works in one of its "
                          "directories; find it with: fuser -vm '%s' (or lsof '%s'), end it and "
                          "try again",
                          mount->dir, mount->dir, mount->dir);

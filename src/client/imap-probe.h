@@ -10,8 +10,8 @@
 
 #include "client/imap-session.h"
 
-/* @step: "name", "connection", "tls", ...  @text: what was found, fit for a terminal, or with @ok FALSE
- * the reason and its remedy. */
+/* @step: "name", "connection", "tls", ...  @text: what was found, fit for a terminal, or with @ok
+ * FALSE the reason and its remedy. */
 typedef void (*ImapProbeReport)(gpointer user, const char *step, gboolean ok, const char *text);
 
 /* Blocks; every step has its deadline.  FALSE when a step failed: the report has said which and

@@ -11,7 +11,11 @@
 #include "base/endpoint.h"
 
 typedef enum { CONFIG_IMAP, CONFIG_POP3, CONFIG_MAILDIR } ConfigProtocol;
-typedef enum { CONFIG_PREFETCH_HEADERS, CONFIG_PREFETCH_RECENT, CONFIG_PREFETCH_ALL } ConfigPrefetch;
+typedef enum {
+    CONFIG_PREFETCH_HEADERS,
+    CONFIG_PREFETCH_RECENT,
+    CONFIG_PREFETCH_ALL
+} ConfigPrefetch;
 typedef enum { CONFIG_NAMES_FULL, CONFIG_NAMES_UID } ConfigNames;
 
 /* Where the password (or token) comes from; the first that is set wins, in this order.  None at
@@ -41,7 +45,7 @@ typedef struct {
     guint64 cache_max;   /* bytes of bodies; default 2G */
     ConfigNames names;
     gboolean xattr;
-    gboolean compress;   /* compress=off by default: it costs more than it saves but on slow links */
+    gboolean compress;   /* off by default: it costs more than it saves but on slow links */
     char *charset_fallback; /* or NULL */
     guint poll_seconds;  /* default 60 */
     guint connections;   /* 1 to 16; default 4 */

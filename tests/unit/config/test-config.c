@@ -9,7 +9,8 @@
 
 static char *directory, *file;
 
-#define WORK "[account work]\nimap=imaps://mail.example.org\nuser=ali\npassword-command=pass show w\n"
+#define WORK                                                                                       \
+    "[account work]\nimap=imaps://mail.example.org\nuser=ali\npassword-command=pass show w\n"
 #define PIN_A "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define PIN_B "sha256:BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
@@ -352,7 +353,7 @@ static void test_show(void)
 static void test_sample(void)
 {
     g_autofree char *path = g_build_filename(g_getenv("MAILFS_SOURCE_ROOT"), "contrib",
-                                             "mailfs.conf.sample", NULL);
+                                             "mailfs.conf", NULL);
     g_autoptr(GRegex) commented = g_regex_new("^#(?=[a-z])", G_REGEX_MULTILINE, 0, NULL);
     g_autofree char *text = NULL, *full = NULL;
     g_autoptr(Config) config = NULL, config_full = NULL;
