@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "net/stream.h"
 
-#include <gio/gio.h>
 #include <string.h>
 
 enum { SECONDS_A_DAY = 24 * 60 * 60, RENEW_DAYS = 14 };
@@ -44,34 +43,6 @@ static gboolean fail(Probe *probe, const char *step, GError *reason, GError **er
 
 /* -- The way ---------------------------------------------------------------------------------- */
 
-/* The resolver's own deadline holds: resolv.conf(5), 5 s twice for each of three servers. */
-static gboolean try_name(Probe *probe, const char *host, GError **error)
-{
-    g_autoptr(GResolver) resolver = g_resolver_get_default();
-    g_autoptr(GString) all = g_string_new(NULL);
-    g_autoptr(GError) reason = NULL;
-    GList *addresses;
-
-    if (g_hostname_is_ip_address(host))
-        return TRUE;
-    addresses = g_resolver_lookup_by_name(resolver, host, NULL, &reason);
-    if (!addresses) {
-        g_autoptr(GError) ours = NULL;
-
-        mail_fail(&ours, MAIL_ERROR_OFFLINE,
-                  "%s; is the host in imap= right, and is there a network?", reason->message);
-        return fail(probe, "name", g_steal_pointer(&ours), error);
-    }
-    for (GList *p = addresses; p; p = p->next) {
-        g_autofree char *address = g_inet_address_to_string(p->data);
-
-        g_string_append_printf(all, "%s%s", all->len ? ", " : "", address);
-    }
-    g_resolver_free_addresses(addresses);
-    say(probe, "name", "%s", all->str);
-    return TRUE;
-}
-
 static void say_tls(Probe *probe, NetStream *stream)
 {
     g_autofree char *version = net_stream_tls_version(stream);
@@ -96,8 +67,6 @@ static gboolean try_way(Probe *probe, const ImapSessionParams *params, GError **
     g_autoptr(NetStream) stream = NULL;
     GError *reason = NULL;
 
-    if (!try_name(probe, endpoint->host, error))
-        return FALSE;
     stream = net_stream_connect(endpoint, params->account, params->cancel,
                                 deadline_in(2 * LIMIT_CONNECT_SECONDS), &reason);
     if (!stream && (mail_error_is(reason, MAIL_ERROR_DENIED) ||

@@ -1,5 +1,5 @@
-/* A look at an account step by step, for `mailfs check`: name, connection, TLS, greeting,
- * capabilities, login, mailboxes, quota.
+/* A look at an account step by step, for `mailfs check`: connection, TLS, greeting, login,
+ * capabilities, mailboxes, quota.
  *
  * It stops at the first step that fails, for the later ones stand on it.  It changes nothing on
  * the server.
@@ -10,8 +10,8 @@
 
 #include "client/imap-session.h"
 
-/* @step: "name", "connection", "tls", ...  @text: what was found, fit for a terminal, or with @ok
- * FALSE the reason and its remedy. */
+/* @step: "connection", "tls", "login", ...  @text: what was found, fit for a terminal, or with
+ * @ok FALSE the reason and its remedy. */
 typedef void (*ImapProbeReport)(gpointer user, const char *step, gboolean ok, const char *text);
 
 /* Blocks; every step has its deadline.  FALSE when a step failed: the report has said which and
