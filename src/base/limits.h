@@ -58,6 +58,8 @@
 #define LIMIT_ACCOUNT_ID 64
 /* What a command reads of one answer of a daemon: status.json of 50,000 mailboxes is 5 MiB. */
 #define LIMIT_CONTROL_REPLY (16 * 1024 * 1024)
+/* Until that answer, which waits for nobody, must be there. */
+#define LIMIT_CONTROL_SECONDS 20
 
 /* -- Waiting (seconds) ---------------------------------------------------------------------- */
 
