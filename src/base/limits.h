@@ -70,7 +70,6 @@
 #define LIMIT_BACKOFF_SECONDS 300   /* longest pause between two tries to connect */
 #define LIMIT_SECRET_SECONDS 30     /* a password command */
 #define LIMIT_DRAIN_SECONDS 60      /* SIGTERM: what is pending may still go out */
-#define LIMIT_CONTROL_SECONDS 20    /* a daemon's answer to a command: it never waits for others */
 
 /* -- Network (net/) ------------------------------------------------------------------------- */
 
