@@ -7,7 +7,7 @@
 
 /* -- IMAP (imap/) ------------------------------------------------------------------------- */
 
-/* Non-literal octets of one response: a SEARCH over 1,000,000 messages is 7 MiB.
+/* Octets of one response, streamed literals apart: a SEARCH over 1,000,000 messages is 7 MiB.
  * Beyond: the connection is dropped. */
 #define LIMIT_IMAP_RESPONSE (8 * 1024 * 1024)
 /* One atom or quoted string; the largest seen in the wild are References-long, below 10 KiB. */
@@ -18,6 +18,9 @@
 #define LIMIT_IMAP_ARGS (1024 * 1024)
 /* Literals up to this size are kept in memory, larger ones are streamed (Dovecot's imapc). */
 #define LIMIT_IMAP_INLINE_LITERAL (32 * 1024)
+/* A literal at all: what fits a signed 32-bit number (CVE-2021-3657), and far above LIMIT_MESSAGE,
+ * so that a mailbox with one huge message can still be read.  Beyond: the connection is dropped. */
+#define LIMIT_IMAP_LITERAL 2147483647
 /* A command line (RFC 7162 section 4 asks clients to stay below 8192; old servers stop at
  * 1000). */
 #define LIMIT_IMAP_COMMAND 1000

@@ -21,129 +21,19 @@
 #include "base/endpoint.h"
 #include "base/uid-set.h"
 #include "imap/command.h"
+#include "imap/response.h"
 
 typedef struct ImapSession ImapSession;
 
 /* -- What the server can do ----------------------------------------------------------------- */
 
-/* As listed after login, plus what was learned from ENABLED. */
-typedef enum {
-    IMAP_CAP_ACL,
-    IMAP_CAP_APPENDLIMIT,
-    IMAP_CAP_COMPRESS,
-    IMAP_CAP_CONDSTORE,
-    IMAP_CAP_CREATE_SPECIAL_USE,
-    IMAP_CAP_ENABLE,
-    IMAP_CAP_ESEARCH,
-    IMAP_CAP_ID,
-    IMAP_CAP_IDLE,
-    IMAP_CAP_IMAP4REV2,
-    IMAP_CAP_LIST_EXTENDED,
-    IMAP_CAP_LIST_MYRIGHTS,
-    IMAP_CAP_LIST_STATUS,
-    IMAP_CAP_LITERAL_MINUS,
-    IMAP_CAP_LITERAL_PLUS,
-    IMAP_CAP_LOGINDISABLED,
-    IMAP_CAP_MOVE,
-    IMAP_CAP_NAMESPACE,
-    IMAP_CAP_NOTIFY,
-    IMAP_CAP_OBJECTID,
-    IMAP_CAP_QRESYNC,
-    IMAP_CAP_QUOTA,
-    IMAP_CAP_REPLACE,
-    IMAP_CAP_SASL_IR,
-    IMAP_CAP_SPECIAL_USE,
-    IMAP_CAP_STARTTLS,
-    IMAP_CAP_STATUS_SIZE,
-    IMAP_CAP_UIDPLUS,
-    IMAP_CAP_UNSELECT,
-    IMAP_CAP_UTF8_ACCEPT,
-    IMAP_CAP_UTF8_ONLY,
-    IMAP_N_CAPS
-} ImapCap;
-
+/* As listed after login, and what ENABLED confirmed. */
 gboolean imap_session_has(const ImapSession *session, ImapCap cap);
 gboolean imap_session_enabled(const ImapSession *session, ImapCap cap); /* ENABLED said so */
 const char *imap_session_capabilities(const ImapSession *session);      /* the server's line */
 const char *imap_session_server_id(const ImapSession *session); /* "Dovecot" by ID, or NULL */
 
 /* -- What the server says -------------------------------------------------------------------- */
-
-typedef enum {
-    IMAP_FLAG_SEEN = 1 << 0,
-    IMAP_FLAG_ANSWERED = 1 << 1,
-    IMAP_FLAG_FLAGGED = 1 << 2,
-    IMAP_FLAG_DELETED = 1 << 3,
-    IMAP_FLAG_DRAFT = 1 << 4,
-} ImapFlags;
-
-typedef enum {
-    IMAP_FETCH_UID = 1 << 0,
-    IMAP_FETCH_FLAGS = 1 << 1,
-    IMAP_FETCH_SIZE = 1 << 2,
-    IMAP_FETCH_DATE = 1 << 3,
-    IMAP_FETCH_MODSEQ = 1 << 4,
-    IMAP_FETCH_HEADER = 1 << 5,
-    IMAP_FETCH_BODY = 1 << 6,  /* BODY[] came; its octets went to the handler's body calls */
-    IMAP_FETCH_EMAILID = 1 << 7,
-} ImapFetchItems;
-
-/* One FETCH response.  Everything is valid during the call only. */
-typedef struct {
-    guint32 seq; /* message sequence number; 0 for UIDFETCH */
-    guint32 uid; /* 0 when the server left it out */
-    ImapFetchItems items;
-    ImapFlags flags;
-    const char *keywords; /* the other flags, blank-separated, sorted; "" for none */
-    guint64 size;         /* RFC822.SIZE: a claim, not a fact */
-    gint64 date;          /* INTERNALDATE, Unix time; 0 when it could not be read */
-    guint64 modseq;
-    const char *header; /* BODY[HEADER...]: at most LIMIT_HEADER octets */
-    gsize header_length;
-    guint64 body_length; /* octets of BODY[] that came; 0 for NIL */
-    gboolean body_is_nil;
-    const char *email_id;
-} ImapFetch;
-
-typedef enum {
-    IMAP_LIST_NOSELECT = 1 << 0,
-    IMAP_LIST_NONEXISTENT = 1 << 1,
-    IMAP_LIST_NOINFERIORS = 1 << 2,
-    IMAP_LIST_SUBSCRIBED = 1 << 3,
-    IMAP_LIST_ALL = 1 << 4, /* SPECIAL-USE (RFC 6154) from here on */
-    IMAP_LIST_ARCHIVE = 1 << 5,
-    IMAP_LIST_DRAFTS = 1 << 6,
-    IMAP_LIST_FLAGGED = 1 << 7,
-    IMAP_LIST_JUNK = 1 << 8,
-    IMAP_LIST_SENT = 1 << 9,
-    IMAP_LIST_TRASH = 1 << 10,
-} ImapListFlags;
-
-typedef struct {
-    const char *mailbox; /* the wire name, verbatim: the mailbox's identity */
-    char delimiter;      /* '\0' for NIL: a flat name */
-    ImapListFlags flags;
-    const char *rights; /* MYRIGHTS by LIST-MYRIGHTS, or NULL */
-    const char *old_name; /* RFC 5465 and RFC 9051: OLDNAME of a rename, or NULL */
-} ImapListItem;
-
-typedef enum {
-    IMAP_STATUS_MESSAGES = 1 << 0,
-    IMAP_STATUS_UIDNEXT = 1 << 1,
-    IMAP_STATUS_UIDVALIDITY = 1 << 2,
-    IMAP_STATUS_UNSEEN = 1 << 3,
-    IMAP_STATUS_HIGHESTMODSEQ = 1 << 4,
-    IMAP_STATUS_SIZE = 1 << 5,
-    IMAP_STATUS_MAILBOXID = 1 << 6,
-} ImapStatusItems;
-
-typedef struct {
-    const char *mailbox; /* wire name */
-    ImapStatusItems items;
-    guint32 messages, uidnext, uidvalidity, unseen;
-    guint64 highestmodseq, size;
-    const char *mailbox_id;
-} ImapStatus;
 
 /* Called on the session's thread, from within the functions below; each may be NULL.  None may
  * call back into the session. */
@@ -198,8 +88,6 @@ gboolean imap_session_open(ImapSession *session, GError **error);
 void imap_session_logout(ImapSession *session);
 
 /* -- Commands --------------------------------------------------------------------------------- */
-
-typedef enum { IMAP_OK, IMAP_NO, IMAP_BAD } ImapCond;
 
 /* The tagged answer.  Clear with imap_result_clear(). */
 typedef struct {

@@ -14,22 +14,27 @@ ImapCommand *imap_command_new(const char *words);
 void imap_command_free(ImapCommand *command); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImapCommand, imap_command_free)
 
-/* All add a blank before themselves and return @command, for chaining. */
+/* All add a blank before themselves and return @command, for chaining.  None may hold a line
+ * end but strings and literals. */
 ImapCommand *imap_command_raw(ImapCommand *command, const char *words);
 ImapCommand *imap_command_string(ImapCommand *command, const char *bytes, gsize length);
 ImapCommand *imap_command_mailbox(ImapCommand *command, const char *wire_name);
 
+/* Always a literal, not copied: a message for APPEND.  Takes a reference. */
+ImapCommand *imap_command_literal(ImapCommand *command, GBytes *bytes);
+
 /* What goes out is masked in the wire log (LOGIN, AUTHENTICATE). */
 ImapCommand *imap_command_secret(ImapCommand *command, const char *bytes, gsize length);
 
-/* How strings are put on the wire depends on the session: with LITERAL+ (or LITERAL- up to 4096
- * octets) no continuation is waited for; with UTF8=ACCEPT quoted strings may hold UTF-8. */
+/* How strings are put on the wire depends on the session: with LITERAL+ (up to 100 KiB, so that a
+ * server can refuse a large message before it comes) or LITERAL- (up to 4096 octets) no
+ * continuation is waited for; with UTF8=ACCEPT quoted strings may hold UTF-8. */
 typedef struct {
     gboolean literal_plus, literal_minus, utf8;
 } ImapEncoding;
 
-/* The pieces in order.  A segment that `waits` ends in "{N}\r\n" and the server's "+" must come before the
- * next is sent. */
+/* The pieces in order.  A segment that `waits` ends in "{N}\r\n" and the server's "+" must come
+ * before the next is sent. */
 typedef struct {
     GBytes *bytes;
     gboolean waits;
