@@ -84,8 +84,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImapSession, imap_session_free)
  * ([LIMIT], "Too many", a BYE right after the greeting). */
 gboolean imap_session_open(ImapSession *session, GError **error);
 
-/* LOGOUT, waiting a second at most.  Never fails. */
+/* LOGOUT, waiting a second at most.  Never fails; the session is closed after it. */
 void imap_session_logout(ImapSession *session);
+
+/* Another time than LIMIT_PROGRESS_SECONDS to wait for an octet while an answer is due. */
+void imap_session_set_patience(ImapSession *session, gint64 milliseconds);
 
 /* -- Commands --------------------------------------------------------------------------------- */
 

@@ -92,6 +92,16 @@ ImapCommand *imap_command_secret(ImapCommand *command, const char *bytes, gsize 
                                                            free_secret, secret)});
 }
 
+ImapCommand *imap_command_secret_word(ImapCommand *command, const char *word)
+{
+    Secret *secret = secret_new(word, strlen(word));
+
+    g_assert(strpbrk(word, "\r\n") == NULL);
+    return add(command, (Piece){RAW, TRUE,
+                                g_bytes_new_with_free_func(secret_text(secret), strlen(word),
+                                                           free_secret, secret)});
+}
+
 /* -- Encoding -------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -141,11 +151,6 @@ static gboolean is_quotable(const char *bytes, gsize length, gboolean utf8)
 
 static void add_quoted(Encoder *encoder, const char *bytes, gsize length)
 {
-    gsize before = encoder->line->len;
-
-    /* Room at once: growing would leave copies of a secret behind. */
-    g_string_set_size(encoder->line, before + 2 * length + 2);
-    g_string_truncate(encoder->line, before);
     g_string_append_c(encoder->line, '"');
     for (gsize i = 0; i < length; i++) {
         if (bytes[i] == '"' || bytes[i] == '\\')
@@ -153,7 +158,27 @@ static void add_quoted(Encoder *encoder, const char *bytes, gsize length)
         g_string_append_c(encoder->line, bytes[i]);
     }
     g_string_append_c(encoder->line, '"');
+}
+
+/* A word or a quoted string; a secret gets a segment of its own. */
+static void add_inline(Encoder *encoder, const Piece *piece, const char *bytes, gsize length)
+{
+    gsize before;
+
+    if (piece->is_secret) {
+        cut(encoder, FALSE, FALSE);
+        /* Room at once: growing would leave copies behind. */
+        g_string_set_size(encoder->line, 2 * length + 2);
+        g_string_truncate(encoder->line, 0);
+    }
+    before = encoder->line->len;
+    if (piece->kind == RAW)
+        g_string_append_len(encoder->line, bytes, (gssize)length);
+    else
+        add_quoted(encoder, bytes, length);
     encoder->n_octets += encoder->line->len - before;
+    if (piece->is_secret)
+        cut(encoder, FALSE, TRUE);
 }
 
 static void add_literal(Encoder *encoder, const Piece *piece, gsize length)
@@ -174,25 +199,16 @@ static gboolean add_piece(Encoder *encoder, const Piece *piece, GError **error)
     gsize length;
     const char *bytes = g_bytes_get_data(piece->bytes, &length);
 
-    g_string_append_c(encoder->line, ' ');
-    encoder->n_octets++;
-    if (piece->kind == RAW) {
-        g_string_append_len(encoder->line, bytes, (gssize)length);
-        encoder->n_octets += length;
-        return TRUE;
-    }
     if (length > 0 && memchr(bytes, '\0', length))
         return mail_fail(error, MAIL_ERROR_INVALID,
                          "IMAP cannot carry a NUL character; remove it");
-    if (piece->kind == LITERAL || !is_quotable(bytes, length, encoder->encoding->utf8)) {
+    g_string_append_c(encoder->line, ' ');
+    encoder->n_octets++;
+    if (piece->kind == RAW ||
+        (piece->kind == STRING && is_quotable(bytes, length, encoder->encoding->utf8)))
+        add_inline(encoder, piece, bytes, length);
+    else
         add_literal(encoder, piece, length);
-        return TRUE;
-    }
-    if (piece->is_secret)
-        cut(encoder, FALSE, FALSE);
-    add_quoted(encoder, bytes, length);
-    if (piece->is_secret)
-        cut(encoder, FALSE, TRUE);
     return TRUE;
 }
 

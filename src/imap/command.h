@@ -25,6 +25,7 @@ ImapCommand *imap_command_literal(ImapCommand *command, GBytes *bytes);
 
 /* What goes out is masked in the wire log (LOGIN, AUTHENTICATE). */
 ImapCommand *imap_command_secret(ImapCommand *command, const char *bytes, gsize length);
+ImapCommand *imap_command_secret_word(ImapCommand *command, const char *word); /* unquoted */
 
 /* How strings are put on the wire depends on the session: with LITERAL+ (up to 100 KiB, so that a
  * server can refuse a large message before it comes) or LITERAL- (up to 4096 octets) no

@@ -1,0 +1,150 @@
+/* What the files of the IMAP session share, and nobody else sees.
+ *
+ *     imap-session.c   life, commands in flight, reading
+ *     imap-login.c     from nothing to authenticated
+ *     imap-data.c      what to do with each response
+ *     imap-select.c    the selected mailbox, and searching it
+ *     imap-watch.c     IDLE and NOTIFY
+ */
+#pragma once
+
+#include "client/imap-session.h"
+#include "imap/parser.h"
+#include "imap/response.h"
+#include "net/stream.h"
+
+typedef enum {
+    STATE_NEW,
+    STATE_GREETING,  /* connected: the server speaks first */
+    STATE_LOGIN,     /* greeted; nothing but capabilities is believed */
+    STATE_READY,     /* authenticated, no mailbox */
+    STATE_SELECTING, /* SELECT is in flight */
+    STATE_SELECTED,
+    STATE_IDLE, /* IDLE is in flight, over READY or SELECTED */
+    STATE_LOGOUT,
+    STATE_DEAD,
+    N_STATES
+} State;
+
+/* A command whose answer is due, or has come and was not asked for yet. */
+typedef struct {
+    guint number;
+    gboolean is_done;
+    ImapResult result;
+} InFlight;
+
+enum {
+    MAX_IN_FLIGHT = 32,
+    /* Commands that are larger wait until nothing else is in flight: a server that is busy
+     * sending does not read, and would wait for us as we for it. */
+    MAX_PIPELINED = 4096,
+    PREFIX_LENGTH = 5,
+};
+
+struct ImapSession {
+    /* set once */
+    char *account, *name, *user, *auth;
+    Endpoint *endpoint;
+    gboolean is_token, wants_compress;
+    Broker *broker;
+    Cancel *cancel;
+    const ImapHandler *handler;
+    gpointer handler_data;
+    gint64 patience_ms;
+    char *buffer;
+
+    /* for the connection */
+    NetStream *stream;
+    ImapParser *parser;
+    State state;
+    GError *death; /* why it is dead */
+    char prefix[PREFIX_LENGTH + 1];
+    guint last_number, n_in_flight;
+    GHashTable *commands; /* number -> InFlight */
+    char *copyuid;        /* of an untagged OK, for the answer that follows it */
+    ImapCapabilities caps;
+    gboolean enabled[IMAP_N_CAPS];
+    gboolean expects_caps; /* CAPABILITY was asked for */
+    gboolean notifies;     /* NOTIFY is set */
+    gboolean idle_refused;
+    gboolean reads_single; /* the answer to COMPRESS is due: what follows it is deflated */
+    char *server_id;
+    const char *mechanism;
+    ImapResult greeting; /* `code` "PREAUTH" and "BYE" stand for those responses */
+    gboolean is_greeted;
+
+    /* the "+" that is waited for, and what it said */
+    gboolean awaits_continuation;
+    char *continuation;
+
+    /* the selected mailbox */
+    char *mailbox;
+    guint32 exists;
+    ImapSelected selected; /* filled in during SELECT */
+    gboolean is_muted;     /* data is about the mailbox before */
+    gboolean saw_closed;
+    guint n_events; /* calls of the handler that imap_session_watch() ends with */
+
+    /* the FETCH being read */
+    GString *keywords;
+    GByteArray *header; /* a header that is streamed */
+    ImapStream streaming;
+    gboolean body_began;
+
+    /* the SEARCH being answered */
+    char *search_tag;
+    UidSet *found; /* NULL: none is due */
+    gboolean search_has_all, search_answered;
+    gboolean esearch_is_proven, esearch_is_broken;
+
+    /* what nobody asked for */
+    guint n_unsolicited;
+    gint64 unsolicited_since;
+};
+
+/* -- imap-session.c --------------------------------------------------------------------------- */
+
+/* Asserts that the edge is legal, and traces it. */
+void imap_session_set_state(ImapSession *session, State state);
+
+/* Closes the connection for @cause, which it takes, and hands a copy out.  Always FALSE. */
+gboolean imap_session_die(ImapSession *session, GError *cause, GError **error);
+
+/* Back to NEW with everything of the connection forgotten. */
+void imap_session_reset(ImapSession *session);
+
+/* Reads once, up to the deadline, and carries out what came. */
+gboolean imap_session_pump(ImapSession *session, Deadline deadline, GError **error);
+Deadline imap_session_patience(const ImapSession *session);
+
+/* Waits until no command is in flight. */
+gboolean imap_session_drain(ImapSession *session, GError **error);
+
+/* Sends octets outside of any command: DONE, and the responses of AUTHENTICATE. */
+gboolean imap_session_send_line(ImapSession *session, const char *line, gboolean is_secret,
+                                GError **error);
+
+/* Waits for "+" or for the answer to @number.  *ret_text is what "+" said (the caller owns it), or
+ * NULL if it was the answer. */
+gboolean imap_session_await_continuation(ImapSession *session, guint number, char **ret_text,
+                                         GError **error);
+
+/* As imap_session_wait(), but NO and BAD are results, not errors. */
+gboolean imap_session_collect(ImapSession *session, guint number, ImapResult *ret_result,
+                              GError **error);
+
+/* The error that @result, a NO or BAD, stands for.  Always FALSE. */
+gboolean imap_session_refused(const ImapResult *result, GError **error);
+
+/* TRUE where nobody on the way can listen or change a thing. */
+gboolean imap_session_is_protected(const ImapSession *session);
+
+/* -- imap-data.c -------------------------------------------------------------------------------- */
+
+/* Carry out one response, or one piece of a literal.  An error is the connection's end. */
+gboolean imap_data_response(ImapSession *session, const ImapResponse *response, GError **error);
+gboolean imap_data_chunk(ImapSession *session, const ImapResponse *response,
+                         const ImapChunk *chunk, GError **error);
+
+/* Fills in @result from a status response. */
+void imap_data_result(const ImapResponse *response, ImapCond cond, ImapResult *result);
