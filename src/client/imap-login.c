@@ -292,9 +292,9 @@ static gboolean falls_back_to_login(const ImapSession *session)
            g_ascii_strcasecmp(session->auth, "auto") == 0 && imap_session_is_protected(session);
 }
 
-/* One try with the broker's secret.  @ret_tried is the secret that was refused, if one was. */
-static gboolean try_login(ImapSession *session, Secret *refused, Secret **ret_tried,
-                          GError **error)
+/* One try, with @fresh or else the broker's secret.  @ret_tried is the secret that failed, if any
+ * was used. */
+static gboolean try_login(ImapSession *session, Secret *fresh, Secret **ret_tried, GError **error)
 {
     SaslParams params = {
         .user = session->user,
@@ -305,7 +305,7 @@ static gboolean try_login(ImapSession *session, Secret *refused, Secret **ret_tr
     };
     gboolean by_login = falls_back_to_login(session);
     const SaslMechanism *mechanism = NULL;
-    g_autoptr(Secret) secret = NULL;
+    g_autoptr(Secret) secret = fresh ? secret_ref(fresh) : NULL;
 
     if (!by_login) {
         mechanism = sasl_choose(session->auth, (const char *const *)session->caps.auth->pdata,
@@ -313,16 +313,12 @@ static gboolean try_login(ImapSession *session, Secret *refused, Secret **ret_tr
         if (!mechanism)
             return FALSE;
     }
-    if (by_login || strcmp(sasl_mechanism_name(mechanism), "EXTERNAL") != 0) {
-        secret = session->broker->get_secret(session->broker, session->account, refused != NULL,
+    if (!secret && (by_login || strcmp(sasl_mechanism_name(mechanism), "EXTERNAL") != 0)) {
+        secret = session->broker->get_secret(session->broker, session->account, FALSE,
                                              deadline_in(LIMIT_SECRET_SECONDS), error);
         if (!secret)
             return FALSE;
     }
-    if (refused && secret && strcmp(secret_text(secret), secret_text(refused)) == 0)
-        return mail_fail(error, MAIL_ERROR_AUTH,
-                         "the server refuses the user name or password of %s; correct it",
-                         session->user);
     params.secret = secret;
     if (by_login ? login(session, secret, error)
                  : authenticate(session, mechanism, &params, error)) {
@@ -413,34 +409,59 @@ static gboolean enable(ImapSession *session, GError **error)
                          error);
 }
 
-static gboolean open_once(ImapSession *session, Secret *refused, Secret **ret_tried,
-                          GError **error)
+static gboolean open_once(ImapSession *session, Secret *fresh, Secret **ret_tried, GError **error)
 {
     if (!connect_and_greet(session, error))
         return FALSE;
-    if (session->state == STATE_LOGIN && !try_login(session, refused, ret_tried, error))
+    if (session->state == STATE_LOGIN && !try_login(session, fresh, ret_tried, error))
         return FALSE;
     return introduce(session, error) && compress(session, error) && enable(session, error);
 }
 
+/* After a refusal: a secret that differs from the one that was @refused, for the same again would
+ * only bring the account nearer to being locked.  NULL keeps @error as it was or says why. */
+static Secret *fresh_secret(ImapSession *session, Secret *refused, GError **error)
+{
+    GError *cause = NULL;
+    g_autoptr(Secret) secret =
+        session->broker->get_secret(session->broker, session->account, TRUE,
+                                    deadline_in(LIMIT_SECRET_SECONDS), &cause);
+
+    if (!secret) {
+        g_clear_error(error);
+        g_propagate_error(error, cause);
+        return NULL;
+    }
+    if (secret_length(secret) == secret_length(refused) &&
+        memcmp(secret_text(secret), secret_text(refused), secret_length(secret)) == 0)
+        return NULL;
+    return g_steal_pointer(&secret);
+}
+
+/* A session that could not be opened is closed, whatever the reason. */
+static gboolean fail_open(ImapSession *session, GError *cause, GError **error)
+{
+    if (session->state != STATE_DEAD)
+        return imap_session_die(session, cause, error);
+    g_propagate_error(error, cause);
+    return FALSE;
+}
+
 gboolean imap_session_open(ImapSession *session, GError **error)
 {
-    g_autoptr(Secret) refused = NULL, tried = NULL;
+    g_autoptr(Secret) refused = NULL, fresh = NULL, tried = NULL;
     GError *cause = NULL;
 
     if (open_once(session, NULL, &refused, &cause))
         return TRUE;
     /* A password that was changed, a token that ran out.  On a new connection, for many servers
      * hang up after a refusal. */
-    if (refused && mail_error_is(cause, MAIL_ERROR_AUTH)) {
+    if (refused && mail_error_is(cause, MAIL_ERROR_AUTH) &&
+        (fresh = fresh_secret(session, refused, &cause))) {
         imap_session_logout(session);
         g_clear_error(&cause);
-        if (open_once(session, refused, &tried, &cause))
+        if (open_once(session, fresh, &tried, &cause))
             return TRUE;
     }
-    if (session->state == STATE_NEW || session->state == STATE_DEAD) {
-        g_propagate_error(error, cause);
-        return FALSE;
-    }
-    return imap_session_die(session, cause, error);
+    return fail_open(session, cause, error);
 }
