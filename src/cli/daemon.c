@@ -2,6 +2,7 @@
 #include "cli/daemon.h"
 #include "base/error.h"
 #include "base/io.h"
+#include "base/json-read.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -11,59 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_STEP = 64 * 1024, TEXT_MAX = 1000, STATUS_FORMAT = 1 };
-
-/* -- Members ---------------------------------------------------------------------------------- */
-
-static JsonNode *member_of_type(JsonObject *object, const char *member, JsonNodeType type)
-{
-    JsonNode *node = object ? json_object_get_member(object, member) : NULL;
-
-    return node && JSON_NODE_TYPE(node) == type ? node : NULL;
-}
-
-JsonObject *cli_json_object(JsonObject *object, const char *member)
-{
-    JsonNode *node = member_of_type(object, member, JSON_NODE_OBJECT);
-
-    return node ? json_node_get_object(node) : NULL;
-}
-
-JsonArray *cli_json_array(JsonObject *object, const char *member)
-{
-    JsonNode *node = member_of_type(object, member, JSON_NODE_ARRAY);
-
-    return node ? json_node_get_array(node) : NULL;
-}
-
-char *cli_json_text(JsonObject *object, const char *member)
-{
-    JsonNode *node = member_of_type(object, member, JSON_NODE_VALUE);
-    const char *text = node ? json_node_get_string(node) : NULL;
-
-    return text ? text_printable(text, strlen(text), TEXT_MAX) : NULL;
-}
-
-gint64 cli_json_number(JsonObject *object, const char *member)
-{
-    JsonNode *node = member_of_type(object, member, JSON_NODE_VALUE);
-
-    return node ? json_node_get_int(node) : 0;
-}
-
-gboolean cli_json_true(JsonObject *object, const char *member)
-{
-    JsonNode *node = member_of_type(object, member, JSON_NODE_VALUE);
-
-    return node && json_node_get_boolean(node);
-}
-
-JsonObject *cli_json_element(JsonArray *array, guint i)
-{
-    JsonNode *node = json_array_get_element(array, i);
-
-    return JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-}
+enum { READ_STEP = 64 * 1024, STATUS_FORMAT = 1 };
 
 /* -- Files ------------------------------------------------------------------------------------ */
 
@@ -149,10 +98,10 @@ JsonObject *cli_daemon_parse_reply(const char *text, gsize length, GError **erro
 
     if (!reply)
         return NULL;
-    if (cli_json_true(reply, "ok"))
+    if (json_read_true(reply, "ok"))
         return g_steal_pointer(&reply);
-    code = cli_json_text(reply, "code");
-    sentence = cli_json_text(reply, "error");
+    code = json_read_text(reply, "code");
+    sentence = json_read_text(reply, "error");
     mail_fail(error, code_by_name(code), "%s", sentence ? sentence : "the daemon refused");
     return NULL;
 }
@@ -213,7 +162,7 @@ JsonObject *cli_daemon_status(const CliMount *mount, GError **error)
     status = text ? parse_object(text->str, text->len, error) : NULL;
     if (!status)
         return NULL;
-    if (cli_json_number(status, "format") != STATUS_FORMAT) {
+    if (json_read_number(status, "format") != STATUS_FORMAT) {
         mail_fail(error, MAIL_ERROR_UNSUPPORTED,
                   "the daemon of %s is of another version; mount again to have the same",
                   mount->dir);

@@ -24,13 +24,3 @@ JsonObject *cli_daemon_status(const CliMount *mount, GError **error);
 
 /* The reply in @text, as described above; for cli_daemon_ask() and its tests. */
 JsonObject *cli_daemon_parse_reply(const char *text, gsize length, GError **error);
-
-/* Members of @object, which may be NULL; what is missing or of another type is NULL.  Texts are
- * made fit for a terminal; the caller owns them. */
-JsonObject *cli_json_object(JsonObject *object, const char *member);
-JsonArray *cli_json_array(JsonObject *object, const char *member);
-char *cli_json_text(JsonObject *object, const char *member);
-gint64 cli_json_number(JsonObject *object, const char *member); /* 0 if missing */
-gboolean cli_json_true(JsonObject *object, const char *member);
-/* Element @i of @array if it is an object. */
-JsonObject *cli_json_element(JsonArray *array, guint i);

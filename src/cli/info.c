@@ -2,7 +2,8 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
-#include "cli/format.h"
+#include "base/json-read.h"
+#include "base/format.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 /* ["\\Seen","\\Flagged"] as "\Seen \Flagged". */
 static char *join(JsonObject *info, const char *member)
 {
-    JsonArray *array = cli_json_array(info, member);
+    JsonArray *array = json_read_array(info, member);
     guint n = array ? json_array_get_length(array) : 0;
     g_autoptr(GString) out = g_string_new(NULL);
 
@@ -20,7 +21,7 @@ static char *join(JsonObject *info, const char *member)
         g_autofree char *text = NULL;
 
         json_object_set_member(holder, "x", json_node_copy(json_array_get_element(array, i)));
-        text = cli_json_text(holder, "x");
+        text = json_read_text(holder, "x");
         g_string_append_printf(out, "%s%s", i ? " " : "", text ? text : "?");
     }
     return g_string_free(g_steal_pointer(&out), FALSE);
@@ -34,23 +35,23 @@ static void print_text(const char *label, const char *text)
 
 static void print_info(const char *file, JsonObject *info)
 {
-    g_autofree char *mailbox = cli_json_text(info, "mailbox");
-    g_autofree char *date = cli_json_text(info, "date");
+    g_autofree char *mailbox = json_read_text(info, "mailbox");
+    g_autofree char *date = json_read_text(info, "date");
     g_autofree char *flags = join(info, "flags");
     g_autofree char *keywords = join(info, "keywords");
-    g_autofree char *size = format_count(cli_json_number(info, "size"));
+    g_autofree char *size = format_count(json_read_number(info, "size"));
 
     print_text("file", file);
     print_text("mailbox", mailbox);
     printf("%-12s %" G_GINT64_FORMAT " (UIDVALIDITY %" G_GINT64_FORMAT ")\n", "uid",
-            cli_json_number(info, "uid"), cli_json_number(info, "uidvalidity"));
+            json_read_number(info, "uid"), json_read_number(info, "uidvalidity"));
     printf("%-12s %s bytes%s\n", "size", size,
-            cli_json_true(info, "size_exact") ? "" : " (as the server says)");
+            json_read_true(info, "size_exact") ? "" : " (as the server says)");
     print_text("date", date);
     print_text("flags", flags);
     print_text("keywords", keywords);
-    print_text("cached", cli_json_true(info, "cached") ? "yes" : "no");
-    printf("%-12s %" G_GINT64_FORMAT "\n", "inode", cli_json_number(info, "inode"));
+    print_text("cached", json_read_true(info, "cached") ? "yes" : "no");
+    printf("%-12s %" G_GINT64_FORMAT "\n", "inode", json_read_number(info, "inode"));
 }
 
 static gboolean show(const char *file, GError **error)

@@ -6,7 +6,8 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
-#include "cli/format.h"
+#include "base/json-read.h"
+#include "base/format.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ enum { POLL_MS = 200 };
 /* On a terminal, one line that is drawn over. */
 static void draw(const char *command, const char *argument, JsonObject *progress)
 {
-    gint64 n = cli_json_number(progress, "n"), total = cli_json_number(progress, "total");
+    gint64 n = json_read_number(progress, "n"), total = json_read_number(progress, "total");
     g_autofree char *bar = format_bar(n, total);
     g_autofree char *done = format_count(n);
     g_autofree char *all = format_count(total);
@@ -36,9 +37,9 @@ static void draw_nothing(void)
 static gboolean report(const char *command, const char *argument, JsonObject *result,
                        GError **error)
 {
-    g_autofree char *n = format_count(cli_json_number(result, "n"));
-    g_autofree char *reason = cli_json_text(result, "error");
-    gint64 failed = cli_json_number(result, "failed");
+    g_autofree char *n = format_count(json_read_number(result, "n"));
+    g_autofree char *reason = json_read_text(result, "error");
+    gint64 failed = json_read_number(result, "failed");
 
     if (reason)
         return mail_fail(error, MAIL_ERROR_BUSY, "%s %s: %s", command, argument, reason);
@@ -63,13 +64,13 @@ static gboolean run_one(const char *command, const char *argument, GError **erro
         return FALSE;
     argument = argument ? argument : mount->dir;
     state = cli_daemon_ask(mount, command, relative, 0, error);
-    job = state ? cli_json_number(state, "job") : 0;
+    job = state ? json_read_number(state, "job") : 0;
     if (state && job <= 0)
         return mail_fail(error, MAIL_ERROR_PROTOCOL, "the daemon gave no job number");
     while (state) {
         g_clear_pointer(&state, json_object_unref);
         state = cli_daemon_ask(mount, "job", NULL, job, error);
-        if (!state || cli_json_true(state, "done"))
+        if (!state || json_read_true(state, "done"))
             break;
         draw(command, argument, state);
         g_usleep(POLL_MS * 1000);

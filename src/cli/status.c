@@ -5,7 +5,7 @@
  */
 #include "cli/commands.h"
 #include "cli/daemon.h"
-#include "cli/status-text.h"
+#include "base/status-text.h"
 #include "base/error.h"
 
 #include <stdio.h>

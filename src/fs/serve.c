@@ -116,7 +116,8 @@ FsMount *fs_mount(const char *dir, const FsMountOptions *options, GError **error
     g_autofree char *text =
         g_strdup_printf("fsname=%s,subtype=mailfs,nosuid,nodev,noexec,default_permissions%s",
                         options->fsname, options->allow_other ? ",allow_other" : "");
-    char *argv[] = {"mailfs", "-o", text, options->debug_fuse ? "-d" : NULL, NULL};
+    char name[] = "mailfs", o[] = "-o", d[] = "-d";
+    char *argv[] = {name, o, text, options->debug_fuse ? d : NULL, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(options->debug_fuse ? 4 : 3, argv);
 
     mount->session = fuse_session_new(&args, &operations, sizeof operations, mount);

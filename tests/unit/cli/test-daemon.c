@@ -1,6 +1,7 @@
 /* What a daemon's replies mean, and reading its status from a directory that looks like a
  * mount. */
 #include "cli/daemon.h"
+#include "base/json-read.h"
 #include "base/error.h"
 
 #include <glib/gstdio.h>
@@ -30,9 +31,9 @@ static void test_replies(void)
     };
     g_autoptr(JsonObject) good = parse("{\"ok\":true,\"job\":7,\"done\":false}", NULL);
 
-    g_assert_cmpint(cli_json_number(good, "job"), ==, 7);
-    g_assert_false(cli_json_true(good, "done"));
-    g_assert_null(cli_json_text(good, "error"));
+    g_assert_cmpint(json_read_number(good, "job"), ==, 7);
+    g_assert_false(json_read_true(good, "done"));
+    g_assert_null(json_read_text(good, "error"));
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
 

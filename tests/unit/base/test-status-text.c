@@ -1,5 +1,5 @@
 /* status.json as people see it. */
-#include "cli/status-text.h"
+#include "base/status-text.h"
 
 static char *text_of(const char *json, const char *account)
 {

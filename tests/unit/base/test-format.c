@@ -1,5 +1,5 @@
 /* Numbers as people read them, at the edges of each unit. */
-#include "cli/format.h"
+#include "base/format.h"
 
 typedef struct {
     gint64 number;

@@ -4,24 +4,24 @@
  *     headers [#########-----]  64%  12 400/s  ETA 2s
  *     cache   1.2G/2.0G   quota 81%   connections 3/4   password ok
  */
-#include "cli/status-text.h"
-#include "cli/daemon.h"
-#include "cli/format.h"
+#include "base/status-text.h"
+#include "base/json-read.h"
+#include "base/format.h"
 
 static void append_inbox(GString *out, JsonObject *account)
 {
-    JsonArray *mailboxes = cli_json_array(account, "mailboxes");
+    JsonArray *mailboxes = json_read_array(account, "mailboxes");
     guint n = mailboxes ? json_array_get_length(mailboxes) : 0;
 
     for (guint i = 0; i < n; i++) {
-        JsonObject *mailbox = cli_json_element(mailboxes, i);
-        g_autofree char *name = cli_json_text(mailbox, "name");
+        JsonObject *mailbox = json_read_element(mailboxes, i);
+        g_autofree char *name = json_read_text(mailbox, "name");
         g_autofree char *messages = NULL, *unseen = NULL;
 
         if (g_strcmp0(name, "INBOX") != 0)
             continue;
-        messages = format_count(cli_json_number(mailbox, "messages"));
-        unseen = format_count(cli_json_number(mailbox, "unseen"));
+        messages = format_count(json_read_number(mailbox, "messages"));
+        unseen = format_count(json_read_number(mailbox, "unseen"));
         g_string_append_printf(out, " · INBOX %s, %s unseen", messages, unseen);
         return;
     }
@@ -29,10 +29,10 @@ static void append_inbox(GString *out, JsonObject *account)
 
 static void append_state(GString *out, JsonObject *account)
 {
-    g_autofree char *id = cli_json_text(account, "id");
-    g_autofree char *state = cli_json_text(account, "state");
-    g_autofree char *reason = cli_json_text(account, "reason");
-    gboolean is_idle = !cli_json_object(account, "progress") && g_strcmp0(state, "online") == 0;
+    g_autofree char *id = json_read_text(account, "id");
+    g_autofree char *state = json_read_text(account, "state");
+    g_autofree char *reason = json_read_text(account, "reason");
+    gboolean is_idle = !json_read_object(account, "progress") && g_strcmp0(state, "online") == 0;
 
     g_string_append_printf(out, "%s  %s%s%s%s", id ? id : "?", state ? state : "?",
                            reason ? ": " : "", reason ? reason : "", is_idle ? " · idle" : "");
@@ -43,18 +43,18 @@ static void append_state(GString *out, JsonObject *account)
 /* An unknown total has no bar, an unknown rate no ETA. */
 static void append_progress(GString *out, JsonObject *progress)
 {
-    gint64 n = cli_json_number(progress, "n"), total = cli_json_number(progress, "total");
-    g_autofree char *what = cli_json_text(progress, "what");
-    g_autofree char *mailbox = cli_json_text(progress, "mailbox");
+    gint64 n = json_read_number(progress, "n"), total = json_read_number(progress, "total");
+    g_autofree char *what = json_read_text(progress, "what");
+    g_autofree char *mailbox = json_read_text(progress, "mailbox");
     g_autofree char *bar = format_bar(n, total);
     g_autofree char *done = format_count(n);
-    g_autofree char *rate = format_count(cli_json_number(progress, "rate"));
-    g_autofree char *eta = format_time(cli_json_number(progress, "eta"));
+    g_autofree char *rate = format_count(json_read_number(progress, "rate"));
+    g_autofree char *eta = format_time(json_read_number(progress, "eta"));
 
     if (!progress)
         return;
     g_string_append_printf(out, "%-7s %s", what ? what : "work", total > 0 ? bar : done);
-    if (cli_json_number(progress, "rate") > 0)
+    if (json_read_number(progress, "rate") > 0)
         g_string_append_printf(out, "  %s/s  ETA %s", rate, eta);
     if (mailbox)
         g_string_append_printf(out, "  %s", mailbox);
@@ -63,38 +63,38 @@ static void append_progress(GString *out, JsonObject *progress)
 
 static void append_resources(GString *out, JsonObject *account)
 {
-    JsonObject *cache = cli_json_object(account, "cache");
-    JsonObject *quota = cli_json_object(account, "quota");
-    g_autofree char *bytes = format_size(cli_json_number(cache, "bytes"));
-    g_autofree char *max = format_size(cli_json_number(cache, "max"));
-    g_autofree char *password = cli_json_text(account, "password");
-    gint64 limit = cli_json_number(quota, "limit");
+    JsonObject *cache = json_read_object(account, "cache");
+    JsonObject *quota = json_read_object(account, "quota");
+    g_autofree char *bytes = format_size(json_read_number(cache, "bytes"));
+    g_autofree char *max = format_size(json_read_number(cache, "max"));
+    g_autofree char *password = json_read_text(account, "password");
+    gint64 limit = json_read_number(quota, "limit");
 
     g_string_append_printf(out, "cache   %s/%s", bytes, max);
     if (limit > 0)
         g_string_append_printf(out, "   quota %d%%",
-                               (int)((double)cli_json_number(quota, "used") * 100 /
+                               (int)((double)json_read_number(quota, "used") * 100 /
                                      (double)limit));
     g_string_append_printf(out, "   connections %d/%d   password %s\n",
-                           (int)cli_json_number(account, "connections"),
-                           (int)cli_json_number(account, "connections_max"),
+                           (int)json_read_number(account, "connections"),
+                           (int)json_read_number(account, "connections_max"),
                            password ? password : "unknown");
 }
 
 char *status_text(JsonObject *status, const char *account)
 {
     g_autoptr(GString) out = g_string_new(NULL);
-    JsonArray *accounts = cli_json_array(status, "accounts");
+    JsonArray *accounts = json_read_array(status, "accounts");
     guint n = accounts ? json_array_get_length(accounts) : 0;
 
     for (guint i = 0; i < n; i++) {
-        JsonObject *one = cli_json_element(accounts, i);
-        g_autofree char *id = cli_json_text(one, "id");
+        JsonObject *one = json_read_element(accounts, i);
+        g_autofree char *id = json_read_text(one, "id");
 
         if (account && g_strcmp0(id, account) != 0)
             continue;
         append_state(out, one);
-        append_progress(out, cli_json_object(one, "progress"));
+        append_progress(out, json_read_object(one, "progress"));
         append_resources(out, one);
     }
     if (account && out->len == 0)

@@ -1,5 +1,5 @@
 /* Numbers, sizes, times and bars.  See format.h. */
-#include "cli/format.h"
+#include "base/format.h"
 
 #include <string.h>
 
