@@ -13,7 +13,7 @@
 
 enum { MAX_INITIAL_RESPONSE = (LIMIT_IMAP_COMMAND - 60) / 4 * 3 }; /* before base64 */
 
-/* -- Connection, greeting, TLS ------------------------------------------------------------------------ */
+/* -- Connection, greeting, TLS ---------------------------------------------------------------- */
 
 static gboolean connect_stream(ImapSession *session, GError **error)
 {
@@ -105,13 +105,14 @@ static gboolean connect_and_greet(ImapSession *session, GError **error)
     return *session->caps.line || ask_capabilities(session, error);
 }
 
-/* -- AUTHENTICATE and LOGIN ---------------------------------------------------------------------------- */
+/* -- AUTHENTICATE and LOGIN ------------------------------------------------------------------- */
 
 /* Base64 and nothing else: g_base64_decode() skips what it does not know. */
 static GBytes *decode_challenge(const char *text)
 {
     gsize length = strlen(text), decoded_length;
-    gsize n_digits = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+    gsize n_digits =
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
     guchar *decoded;
 
     if (length % 4 != 0 || length - n_digits > 2 ||
@@ -198,8 +199,8 @@ static gboolean send_response(ImapSession *session, GBytes *response, GError **e
     return ok;
 }
 
-/* Answers one challenge.  A mechanism that gives up is told to the server by an empty line, as
- * OAuth wants it (RFC 7628 section 3.2.3), or by "*"; why is kept in @ret_reason. */
+/* Answers one challenge.  Why a mechanism gives up is kept in @ret_reason; the exchange then goes
+ * on to its end, which is the server's to say. */
 static gboolean answer_challenge(ImapSession *session, Sasl *sasl, const char *text,
                                  GError **ret_reason, GError **error)
 {
@@ -212,9 +213,9 @@ static gboolean answer_challenge(ImapSession *session, Sasl *sasl, const char *t
     else
         mail_fail(ret_reason, MAIL_ERROR_PROTOCOL, "the server's challenge is not base64");
     if (!response)
-        return imap_session_send_line(
-            session, mail_error_is(*ret_reason, MAIL_ERROR_AUTH) ? "" : "*", FALSE, error);
-    return send_response(session, response, error);
+        response = sasl_error_response(sasl);
+    return response ? send_response(session, response, error)
+                    : imap_session_send_line(session, "*", FALSE, error);
 }
 
 /* Challenges and responses until the tagged answer is there. */
@@ -329,7 +330,7 @@ static gboolean try_login(ImapSession *session, Secret *fresh, Secret **ret_trie
     return FALSE;
 }
 
-/* -- After the login ------------------------------------------------------------------------------------- */
+/* -- After the login -------------------------------------------------------------------------- */
 
 #define ID_COMMAND "ID (\"name\" \"mailfs\" \"version\" \"" MAILFS_VERSION "\")"
 

@@ -25,7 +25,7 @@
 
 typedef struct ImapSession ImapSession;
 
-/* -- What the server can do ----------------------------------------------------------------- */
+/* -- What the server can do ------------------------------------------------------------------- */
 
 /* As listed after login, and what ENABLED confirmed. */
 gboolean imap_session_has(const ImapSession *session, ImapCap cap);
@@ -33,7 +33,7 @@ gboolean imap_session_enabled(const ImapSession *session, ImapCap cap); /* ENABL
 const char *imap_session_capabilities(const ImapSession *session);      /* the server's line */
 const char *imap_session_server_id(const ImapSession *session); /* "Dovecot" by ID, or NULL */
 
-/* -- What the server says -------------------------------------------------------------------- */
+/* -- What the server says --------------------------------------------------------------------- */
 
 /* Called on the session's thread, from within the functions below; each may be NULL.  None may
  * call back into the session. */
@@ -52,7 +52,7 @@ typedef struct {
     /* SEARCH and ESEARCH (ALL) results are collected by the session: imap_session_search(). */
     void (*quota)(gpointer user, const char *root, guint64 used_kib, guint64 limit_kib);
     void (*my_rights)(gpointer user, const char *mailbox, const char *rights);
-    void (*namespace_prefix)(gpointer user, const char *prefix, char delimiter);
+    void (*namespace_prefix)(gpointer user, const char *prefix, char delimiter); /* personal */
     void (*alert)(gpointer user, const char *text); /* [ALERT], made printable */
 } ImapHandler;
 
@@ -102,16 +102,19 @@ typedef struct {
 
 void imap_result_clear(ImapResult *result);
 
-/* Puts a command in flight; takes @command.  Returns its number, or 0 on a connection error.
- * Up to 32 may be outstanding.  A command that waits for a continuation (a synchronising
- * literal) is a barrier and is carried out before this returns. */
+/* Puts a command in flight; takes @command.  Returns its number, or 0 on a connection error and for
+ * a command that cannot be written (INVALID, TOOBIG).  Up to 32 may be outstanding: one more waits
+ * until one of them is answered.  A command with a synchronising literal, or of more than 4 KiB, is
+ * a barrier: it waits for all before it, and for its continuations, before this returns. */
 guint imap_session_send(ImapSession *session, ImapCommand *command, GError **error);
 
 /* Waits for the answer to command @number, handing data to the handler meanwhile.  NO and BAD
- * become errors by RFC 5530: NONEXISTENT and TRYCREATE GONE, NOPERM and CANNOT DENIED, OVERQUOTA QUOTA,
- * TOOBIG TOOBIG, ALREADYEXISTS EXISTS, INUSE, LIMIT, UNAVAILABLE and THROTTLED BUSY,
- * AUTHENTICATIONFAILED and EXPIRED AUTH, EXPUNGEISSUED GONE, UNKNOWN-CTE and BAD UNSUPPORTED, READ-ONLY READONLY, otherwise
- * DENIED; the message holds the server's text.  @ret_result may be NULL. */
+ * become errors by RFC 5530: NONEXISTENT, TRYCREATE and EXPUNGEISSUED GONE; NOPERM and CANNOT
+ * DENIED; OVERQUOTA QUOTA; TOOBIG TOOBIG; ALREADYEXISTS EXISTS; HASCHILDREN NOTEMPTY; INUSE,
+ * LIMIT, UNAVAILABLE and THROTTLED BUSY; AUTHENTICATIONFAILED and EXPIRED AUTH; READ-ONLY
+ * READONLY; UNKNOWN-CTE, BADCHARSET and every BAD UNSUPPORTED; otherwise DENIED.  The message
+ * holds the server's text.  @ret_result may be NULL; it is set for OK only.  The COPYUID of
+ * UID MOVE, which comes before the answer, is found in it. */
 gboolean imap_session_wait(ImapSession *session, guint number, ImapResult *ret_result,
                            GError **error);
 
@@ -125,7 +128,7 @@ gboolean imap_session_is_done(const ImapSession *session, guint number);
 /* UID SEARCH @criteria, by RETURN (ALL) with ESEARCH.  The caller owns the set. */
 UidSet *imap_session_search(ImapSession *session, const char *criteria, GError **error);
 
-/* -- The selected mailbox ------------------------------------------------------------------------ */
+/* -- The selected mailbox --------------------------------------------------------------------- */
 
 typedef struct {
     guint32 exists;
@@ -169,10 +172,11 @@ typedef enum {
 ImapWatch imap_session_watch(ImapSession *session, Cancel *wake, Deadline deadline,
                              GError **error);
 
-/* NOTIFY SET for the selected mailbox and all personal ones.  UNSUPPORTED without it, or if the server refuses. */
+/* NOTIFY SET for the selected mailbox and all personal ones.  UNSUPPORTED without it; the server's
+ * error if it refuses. */
 gboolean imap_session_notify(ImapSession *session, GError **error);
 
-/* -- Facts for `check` and status ------------------------------------------------------------------ */
+/* -- Facts for `check` and status ------------------------------------------------------------- */
 
 const char *imap_session_mechanism(const ImapSession *session); /* "SCRAM-SHA-256" */
 struct NetStream *imap_session_stream(ImapSession *session);    /* borrowed; NULL when closed */

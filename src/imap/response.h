@@ -15,7 +15,7 @@
 
 typedef enum { IMAP_OK, IMAP_NO, IMAP_BAD } ImapCond;
 
-/* -- CAPABILITY (RFC 9051 section 7.2.2) ------------------------------------------------------- */
+/* -- CAPABILITY (RFC 9051 section 7.2.2) ------------------------------------------------------ */
 
 typedef enum {
     IMAP_CAP_ACL,
