@@ -45,12 +45,14 @@ int io_open_dir(const char *path, GError **error)
     }
     if (st.st_uid != geteuid()) {
         mail_fail(error, MAIL_ERROR_DENIED,
-                  "the directory %s belongs to another user; remove it or choose another place", path);
+                  "the directory %s belongs to another user; remove it or choose another place",
+                  path);
         return -1;
     }
     if (st.st_mode & 0022) {
         mail_fail(error, MAIL_ERROR_DENIED,
-                  "others may write to the directory %s; correct it with: chmod 700 '%s'", path, path);
+                  "others may write to the directory %s; correct it with: chmod 700 '%s'", path,
+                  path);
         return -1;
     }
     return steal_fd(&fd);

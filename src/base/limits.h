@@ -5,7 +5,7 @@
  */
 #pragma once
 
-/* -- IMAP (imap/) ------------------------------------------------------------------------- */
+/* -- IMAP (imap/) ------------------------------------------------------------------------------ */
 
 /* Octets of one response, streamed literals apart: a SEARCH over 1,000,000 messages is 7 MiB.
  * Beyond: the connection is dropped. */
@@ -30,7 +30,7 @@
 /* Keywords that one mailbox may teach us; Dovecot's maildir knows 26, its mdbox 10,000s. */
 #define LIMIT_KEYWORDS 1000
 
-/* -- Mail ---------------------------------------------------------------------------------- */
+/* -- Mail -------------------------------------------------------------------------------------- */
 
 /* A message's size; open() of a larger one is EFBIG.  Gmail's largest is 50 MB, Exchange's
  * 150 MB. */
@@ -51,7 +51,7 @@
 /* Octets of one name in a directory; NAME_MAX is 255, and editors append to names. */
 #define LIMIT_NAME 200
 
-/* -- Configuration and commands ------------------------------------------------------------ */
+/* -- Configuration and commands ---------------------------------------------------------------- */
 
 /* The configuration file; one of 255 accounts with every key set is below 300 KiB. */
 #define LIMIT_CONFIG (1024 * 1024)
@@ -64,7 +64,7 @@
 /* Until that answer, which waits for nobody, must be there. */
 #define LIMIT_CONTROL_SECONDS 20
 
-/* -- Waiting (seconds) ---------------------------------------------------------------------- */
+/* -- Waiting (seconds) ------------------------------------------------------------------------- */
 
 #define LIMIT_CONNECT_SECONDS 30    /* TCP, greeting, TLS: each */
 #define LIMIT_PROGRESS_SECONDS 60   /* no octet from the server while an answer is due */
@@ -74,7 +74,7 @@
 #define LIMIT_SECRET_SECONDS 30     /* a password command */
 #define LIMIT_DRAIN_SECONDS 60      /* SIGTERM: what is pending may still go out */
 
-/* -- Network (net/) ------------------------------------------------------------------------- */
+/* -- Network (net/) ---------------------------------------------------------------------------- */
 
 /* Addresses of one host that are tried; the largest mail providers list 8. */
 #define LIMIT_ADDRESSES 16
@@ -87,7 +87,7 @@
 /* Octets of a literal that the wire log shows: enough to see what it is. */
 #define LIMIT_WIRELOG_LITERAL 64
 
-/* -- SASL (client/) ------------------------------------------------------------------------- */
+/* -- SASL (client/) ---------------------------------------------------------------------------- */
 
 /* A challenge or response, decoded; OAuth 2 tokens of Microsoft reach 3 KiB.
  * Beyond: PROTOCOL. */

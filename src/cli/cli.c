@@ -47,7 +47,7 @@ const CliCommand *cli_find(const char *name, GError **error)
     return NULL;
 }
 
-/* -- Failing ---------------------------------------------------------------------------------- */
+/* -- Failing ----------------------------------------------------------------------------------- */
 
 int cli_exit_code(const GError *error)
 {
@@ -111,7 +111,7 @@ int cli_usage(const char *command, const GError *error)
     return EX_USAGE;
 }
 
-/* -- The command line ------------------------------------------------------------------------- */
+/* -- The command line -------------------------------------------------------------------------- */
 
 gboolean cli_parse(int *argc, char ***argv, const GOptionEntry *entries, int min, int max,
                    GError **error)

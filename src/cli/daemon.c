@@ -14,7 +14,7 @@
 
 enum { READ_STEP = 64 * 1024, STATUS_FORMAT = 1 };
 
-/* -- Files ------------------------------------------------------------------------------------ */
+/* -- Files ------------------------------------------------------------------------------------- */
 
 static int open_file(const CliMount *mount, const char *name, int flags, GError **error)
 {
@@ -81,7 +81,7 @@ static void deadline_end(void)
     alarm(0);
 }
 
-/* -- Requests --------------------------------------------------------------------------------- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
 static MailError code_by_name(const char *name)
 {

@@ -27,7 +27,7 @@ static gboolean protocol(GError **error, const char *what)
     return mail_fail(error, MAIL_ERROR_PROTOCOL, "the server sent %s", what);
 }
 
-/* -- Status responses ------------------------------------------------------------------------- */
+/* -- Status responses -------------------------------------------------------------------------- */
 
 void imap_data_result(const ImapResponse *response, ImapCond cond, ImapResult *result)
 {
@@ -160,7 +160,7 @@ static gboolean on_bye(ImapSession *session, const ImapResponse *response, GErro
     return mail_fail(error, MAIL_ERROR_OFFLINE, "the server closed the connection (%s)", text);
 }
 
-/* -- Tagged responses ------------------------------------------------------------------------- */
+/* -- Tagged responses -------------------------------------------------------------------------- */
 
 static InFlight *command_of(const ImapSession *session, const char *tag)
 {
@@ -195,7 +195,7 @@ static gboolean take_tagged(ImapSession *session, const ImapResponse *response, 
     return TRUE;
 }
 
-/* -- Messages of the selected mailbox --------------------------------------------------------- */
+/* -- Messages of the selected mailbox ---------------------------------------------------------- */
 
 /* TRUE when data about messages belongs to the mailbox that the handler thinks of. */
 static gboolean hears_messages(const ImapSession *session)
@@ -343,7 +343,7 @@ static gboolean on_esearch(ImapSession *session, const ImapResponse *response, G
     return TRUE;
 }
 
-/* -- Everything else -------------------------------------------------------------------------- */
+/* -- Everything else --------------------------------------------------------------------------- */
 
 static gboolean on_capability(ImapSession *session, const ImapResponse *response, GError **error)
 {

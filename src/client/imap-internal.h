@@ -102,7 +102,7 @@ struct ImapSession {
     gint64 unsolicited_since;
 };
 
-/* -- imap-session.c --------------------------------------------------------------------------- */
+/* -- imap-session.c ---------------------------------------------------------------------------- */
 
 /* Asserts that the edge is legal, and traces it. */
 void imap_session_set_state(ImapSession *session, State state);
@@ -139,7 +139,7 @@ gboolean imap_session_refused(const ImapResult *result, GError **error);
 /* TRUE where nobody on the way can listen or change a thing. */
 gboolean imap_session_is_protected(const ImapSession *session);
 
-/* -- imap-data.c ------------------------------------------------------------------------------ */
+/* -- imap-data.c ------------------------------------------------------------------------------- */
 
 /* Carry out one response, or one piece of a literal.  An error is the connection's end. */
 gboolean imap_data_response(ImapSession *session, const ImapResponse *response, GError **error);

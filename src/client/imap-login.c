@@ -13,7 +13,7 @@
 
 enum { MAX_INITIAL_RESPONSE = (LIMIT_IMAP_COMMAND - 60) / 4 * 3 }; /* before base64 */
 
-/* -- Connection, greeting, TLS ---------------------------------------------------------------- */
+/* -- Connection, greeting, TLS ----------------------------------------------------------------- */
 
 static gboolean connect_stream(ImapSession *session, GError **error)
 {
@@ -105,7 +105,7 @@ static gboolean connect_and_greet(ImapSession *session, GError **error)
     return *session->caps.line || ask_capabilities(session, error);
 }
 
-/* -- AUTHENTICATE and LOGIN ------------------------------------------------------------------- */
+/* -- AUTHENTICATE and LOGIN -------------------------------------------------------------------- */
 
 /* Base64 and nothing else: g_base64_decode() skips what it does not know. */
 static GBytes *decode_challenge(const char *text)
@@ -330,7 +330,7 @@ static gboolean try_login(ImapSession *session, Secret *fresh, Secret **ret_trie
     return FALSE;
 }
 
-/* -- After the login -------------------------------------------------------------------------- */
+/* -- After the login --------------------------------------------------------------------------- */
 
 #define ID_COMMAND "ID (\"name\" \"mailfs\" \"version\" \"" MAILFS_VERSION "\")"
 

@@ -41,7 +41,7 @@ static gboolean fail(Probe *probe, const char *step, GError *reason, GError **er
     return FALSE;
 }
 
-/* -- The way ---------------------------------------------------------------------------------- */
+/* -- The way ----------------------------------------------------------------------------------- */
 
 static void say_tls(Probe *probe, NetStream *stream)
 {
@@ -80,7 +80,7 @@ static gboolean try_way(Probe *probe, const ImapSessionParams *params, GError **
     return TRUE;
 }
 
-/* -- The session ------------------------------------------------------------------------------ */
+/* -- The session ------------------------------------------------------------------------------- */
 
 /* A session that failed tells by what it knows how far it came. */
 static const char *failed_step(const ImapSession *session, const GError *reason)

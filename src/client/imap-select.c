@@ -122,7 +122,7 @@ gboolean imap_session_unselect(ImapSession *session, GError **error)
     return TRUE;
 }
 
-/* -- SEARCH ----------------------------------------------------------------------------------- */
+/* -- SEARCH ------------------------------------------------------------------------------------ */
 
 static gboolean search_once(ImapSession *session, const char *criteria, gboolean extended,
                             GError **error)

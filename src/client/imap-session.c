@@ -14,7 +14,7 @@
 
 enum { BUFFER_SIZE = 64 * 1024, LOGOUT_MS = 1000 };
 
-/* -- State ------------------------------------------------------------------------------------ */
+/* -- State ------------------------------------------------------------------------------------- */
 
 static const char *const state_names[N_STATES] = {
     "NEW", "GREETING", "LOGIN", "READY", "SELECTING", "SELECTED", "IDLE", "LOGOUT", "DEAD",
@@ -68,7 +68,7 @@ static gboolean is_alive(const ImapSession *session, GError **error)
     return TRUE;
 }
 
-/* -- Life ------------------------------------------------------------------------------------- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 static void free_in_flight(gpointer data)
 {
@@ -186,7 +186,7 @@ void imap_session_logout(ImapSession *session)
                      NULL);
 }
 
-/* -- Reading ---------------------------------------------------------------------------------- */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
 void imap_session_set_patience(ImapSession *session, gint64 milliseconds)
 {
@@ -260,7 +260,7 @@ gboolean imap_session_pump(ImapSession *session, Deadline deadline, GError **err
     return imap_session_die(session, cause, error);
 }
 
-/* -- Commands --------------------------------------------------------------------------------- */
+/* -- Commands ---------------------------------------------------------------------------------- */
 
 void imap_result_clear(ImapResult *result)
 {
@@ -492,7 +492,7 @@ gboolean imap_session_refused(const ImapResult *result, GError **error)
     return mail_fail(error, MAIL_ERROR_DENIED, "the server refuses (%s)", result->text);
 }
 
-/* -- Facts ------------------------------------------------------------------------------------ */
+/* -- Facts ------------------------------------------------------------------------------------- */
 
 gboolean imap_session_has(const ImapSession *session, ImapCap cap)
 {
@@ -517,6 +517,17 @@ const char *imap_session_server_id(const ImapSession *session)
 const char *imap_session_mechanism(const ImapSession *session)
 {
     return session->mechanism;
+}
+
+void imap_session_octets(ImapSession *session, guint64 *ret_in, guint64 *ret_out)
+{
+    *ret_in = session->stream ? net_stream_octets_in(session->stream) : 0;
+    *ret_out = session->stream ? net_stream_octets_out(session->stream) : 0;
+}
+
+void imap_session_set_wirelog(const char *directory)
+{
+    net_wirelog_set_directory(directory);
 }
 
 struct NetStream *imap_session_stream(ImapSession *session)

@@ -25,7 +25,7 @@
 
 typedef struct ImapSession ImapSession;
 
-/* -- What the server can do ------------------------------------------------------------------- */
+/* -- What the server can do -------------------------------------------------------------------- */
 
 /* As listed after login, and what ENABLED confirmed. */
 gboolean imap_session_has(const ImapSession *session, ImapCap cap);
@@ -33,7 +33,7 @@ gboolean imap_session_enabled(const ImapSession *session, ImapCap cap); /* ENABL
 const char *imap_session_capabilities(const ImapSession *session);      /* the server's line */
 const char *imap_session_server_id(const ImapSession *session); /* "Dovecot" by ID, or NULL */
 
-/* -- What the server says --------------------------------------------------------------------- */
+/* -- What the server says ---------------------------------------------------------------------- */
 
 /* Called on the session's thread, from within the functions below; each may be NULL.  None may
  * call back into the session. */
@@ -56,7 +56,7 @@ typedef struct {
     void (*alert)(gpointer user, const char *text); /* [ALERT], made printable */
 } ImapHandler;
 
-/* -- Life ------------------------------------------------------------------------------------- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *account; /* the broker's key, and the wire log's name */
@@ -90,7 +90,7 @@ void imap_session_logout(ImapSession *session);
 /* Another time than LIMIT_PROGRESS_SECONDS to wait for an octet while an answer is due. */
 void imap_session_set_patience(ImapSession *session, gint64 milliseconds);
 
-/* -- Commands --------------------------------------------------------------------------------- */
+/* -- Commands ---------------------------------------------------------------------------------- */
 
 /* The tagged answer.  Clear with imap_result_clear(). */
 typedef struct {
@@ -128,7 +128,7 @@ gboolean imap_session_is_done(const ImapSession *session, guint number);
 /* UID SEARCH @criteria, by RETURN (ALL) with ESEARCH.  The caller owns the set. */
 UidSet *imap_session_search(ImapSession *session, const char *criteria, GError **error);
 
-/* -- The selected mailbox --------------------------------------------------------------------- */
+/* -- The selected mailbox ---------------------------------------------------------------------- */
 
 typedef struct {
     guint32 exists;
@@ -176,7 +176,13 @@ ImapWatch imap_session_watch(ImapSession *session, Cancel *wake, Deadline deadli
  * error if it refuses. */
 gboolean imap_session_notify(ImapSession *session, GError **error);
 
-/* -- Facts for `check` and status ------------------------------------------------------------- */
+/* -- Facts for `check` and status -------------------------------------------------------------- */
 
 const char *imap_session_mechanism(const ImapSession *session); /* "SCRAM-SHA-256" */
 struct NetStream *imap_session_stream(ImapSession *session);    /* borrowed; NULL when closed */
+
+/* Octets on the wire so far, before DEFLATE is undone. */
+void imap_session_octets(ImapSession *session, guint64 *ret_in, guint64 *ret_out);
+
+/* Where wire logs of all connections go (net/stream.h).  Once, before any thread. */
+void imap_session_set_wirelog(const char *directory);

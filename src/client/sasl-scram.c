@@ -55,7 +55,7 @@ void sasl_scram_set_nonce(Sasl *sasl, const char *nonce)
     sasl->scram->nonce = g_strdup(nonce);
 }
 
-/* -- client-first-message -------------------------------------------------------------------- */
+/* -- client-first-message ---------------------------------------------------------------------- */
 
 static char *new_nonce(void)
 {
@@ -105,7 +105,7 @@ static GBytes *client_first(Sasl *sasl, GError **error)
         2);
 }
 
-/* -- Parsing --------------------------------------------------------------------------------- */
+/* -- Parsing ----------------------------------------------------------------------------------- */
 
 /* Takes "X=value" and the comma behind it off *message.  NULL when @letter is not next.  The
  * caller owns the value. */
@@ -154,7 +154,7 @@ static GBytes *fail_refused(const char *reason, GError **error)
     return NULL;
 }
 
-/* -- client-final-message -------------------------------------------------------------------- */
+/* -- client-final-message ---------------------------------------------------------------------- */
 
 typedef struct {
     char *nonce;
@@ -283,7 +283,7 @@ static GBytes *client_final(Sasl *sasl, const char *server_first, GError **error
         3);
 }
 
-/* -- server-final-message -------------------------------------------------------------------- */
+/* -- server-final-message ---------------------------------------------------------------------- */
 
 static GBytes *check_server_final(Sasl *sasl, const char *message, GError **error)
 {

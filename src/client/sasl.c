@@ -46,7 +46,7 @@ static const SaslMechanism mechanisms[] = {
     {.name = "EXTERNAL", .step = sasl_external_step, .is_client_first = TRUE},
 };
 
-/* -- The choice ------------------------------------------------------------------------------ */
+/* -- The choice -------------------------------------------------------------------------------- */
 
 static gboolean is_offered(const char *const *offered, const char *name)
 {
@@ -155,7 +155,7 @@ const SaslMechanism *sasl_choose(const char *configured, const char *const *offe
     return NULL;
 }
 
-/* -- The exchange ---------------------------------------------------------------------------- */
+/* -- The exchange ------------------------------------------------------------------------------ */
 
 Sasl *sasl_new(const SaslMechanism *mechanism, const SaslParams *params)
 {
@@ -234,7 +234,7 @@ GBytes *sasl_error_response(const Sasl *sasl)
     return g_bytes_new_static("\001", sasl->mechanism->step == sasl_oauthbearer_step ? 1 : 0);
 }
 
-/* -- What the mechanisms share --------------------------------------------------------------- */
+/* -- What the mechanisms share ----------------------------------------------------------------- */
 
 typedef struct {
     gsize length;

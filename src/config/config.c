@@ -51,7 +51,7 @@ void config_free(Config *config)
     g_free(config);
 }
 
-/* -- The file --------------------------------------------------------------------------------- */
+/* -- The file ---------------------------------------------------------------------------------- */
 
 static char *user_file(void)
 {
@@ -144,7 +144,7 @@ gboolean config_check_password_file(int fd, const char *path, GError **error)
     return TRUE;
 }
 
-/* -- One account ------------------------------------------------------------------------------ */
+/* -- One account ------------------------------------------------------------------------------- */
 
 static gboolean is_account_id(const char *id)
 {
@@ -316,7 +316,7 @@ static void read_account(Config *config, const ConfigGroup *group, ConfigErrors 
     check_account(account, seen, group->line, errors);
 }
 
-/* -- The whole -------------------------------------------------------------------------------- */
+/* -- The whole --------------------------------------------------------------------------------- */
 
 static gboolean read_text(Config *config, GBytes *text, GError **error)
 {

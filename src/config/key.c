@@ -27,7 +27,7 @@ static int parse_word(const char *const *words, const char *raw, GError **error)
     return -1;
 }
 
-/* -- Text, paths, commands, lists ------------------------------------------------------------- */
+/* -- Text, paths, commands, lists -------------------------------------------------------------- */
 
 /* user= may stand in the URL already; no other text can be there twice. */
 static gboolean text_parse(const ConfigKey *key, ConfigAccount *account, const char *raw,
@@ -107,7 +107,7 @@ static const ConfigKind kind_text = {text_parse, text_show};
 static const ConfigKind kind_path = {path_parse, text_show};
 static const ConfigKind kind_argv = {argv_parse, argv_show};
 
-/* -- Numbers, sizes, times, choices ----------------------------------------------------------- */
+/* -- Numbers, sizes, times, choices ------------------------------------------------------------ */
 
 static gboolean in_range(const ConfigKey *key, guint64 number, const char *raw,
                          char *(*show)(guint64 number), GError **error)
@@ -219,7 +219,7 @@ static const ConfigKind kind_size = {size_parse, size_show};
 static const ConfigKind kind_duration = {duration_parse, duration_show};
 static const ConfigKind kind_choice = {choice_parse, choice_show};
 
-/* -- Kinds of one key ------------------------------------------------------------------------- */
+/* -- Kinds of one key -------------------------------------------------------------------------- */
 
 static gboolean imap_parse(const ConfigKey *key, ConfigAccount *account, const char *raw,
                            GError **error)
@@ -386,7 +386,7 @@ static const ConfigKind kind_programs = {programs_parse, list_show};
 static const ConfigKind kind_prefetch = {prefetch_parse, prefetch_show};
 static const ConfigKind kind_charset = {charset_parse, text_show};
 
-/* -- The table -------------------------------------------------------------------------------- */
+/* -- The table --------------------------------------------------------------------------------- */
 
 static const char *const switch_words[] = {"off", "on", NULL};
 static const char *const names_words[] = {"full", "uid", NULL};

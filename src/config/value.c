@@ -10,7 +10,7 @@
 
 enum { PIN_OCTETS = 32, IMAPS_PORT = 993, IMAP_PORT = 143 };
 
-/* -- Text and lists --------------------------------------------------------------------------- */
+/* -- Text and lists ---------------------------------------------------------------------------- */
 
 /* GKeyFile's messages name its own group and key, so the sentence is ours.  Its error counts,
  * not its result: after a bad escape it gives what it has read so far. */
@@ -97,7 +97,7 @@ gboolean config_value_argv(const char *raw, char ***ret_argv, GError **error)
     return TRUE;
 }
 
-/* -- Paths ------------------------------------------------------------------------------------ */
+/* -- Paths ------------------------------------------------------------------------------------- */
 
 const char *config_home(void)
 {
@@ -124,7 +124,7 @@ gboolean config_value_path(const char *raw, char **ret_path, GError **error)
     return TRUE;
 }
 
-/* -- Numbers with a unit ---------------------------------------------------------------------- */
+/* -- Numbers with a unit ----------------------------------------------------------------------- */
 
 typedef struct {
     char letter;
@@ -193,7 +193,7 @@ char *config_value_duration_show(guint seconds)
     return show_with_unit(seconds, time_units);
 }
 
-/* -- URLs ------------------------------------------------------------------------------------- */
+/* -- URLs -------------------------------------------------------------------------------------- */
 
 static gboolean parse_scheme(const char *text, Endpoint *endpoint, const char **ret_rest)
 {

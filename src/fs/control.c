@@ -36,7 +36,7 @@ void fs_control_free_job(gpointer data)
     g_free(job);
 }
 
-/* -- Answers --------------------------------------------------------------------------------------- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
 static char *to_text(JsonBuilder *builder)
 {
@@ -92,7 +92,7 @@ static char *answer_error(const GError *error)
     return end_answer(builder);
 }
 
-/* -- Paths ------------------------------------------------------------------------------------------- */
+/* -- Paths ------------------------------------------------------------------------------------- */
 
 static Store *find_store(Fs *fs, const char **path)
 {
@@ -135,7 +135,7 @@ static gboolean resolve(Fs *fs, const char *path, FsNode *ret_node, GError **err
     return TRUE;
 }
 
-/* -- Commands ------------------------------------------------------------------------------------------- */
+/* -- Commands ---------------------------------------------------------------------------------- */
 
 static char *answer_job(Fs *fs, ControlJob *job)
 {

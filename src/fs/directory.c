@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* -- Waiting for a listing ------------------------------------------------------------------------- */
+/* -- Waiting for a listing --------------------------------------------------------------------- */
 
 typedef struct {
     FsWait *wait;
@@ -78,7 +78,7 @@ static void wait_for(fuse_req_t req, fuse_ino_t ino, const FsNode *node, const c
     pending->wait = fs_wait_new(fs_of(req), req, &pending_ops, name ? ino : 0, pending);
 }
 
-/* -- Lookup --------------------------------------------------------------------------------------------- */
+/* -- Lookup ------------------------------------------------------------------------------------ */
 
 static void reply_node(fuse_req_t req, const FsNode *node)
 {
@@ -179,7 +179,7 @@ void fs_op_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forge
     fuse_reply_none(req);
 }
 
-/* -- Attributes --------------------------------------------------------------------------------------------- */
+/* -- Attributes -------------------------------------------------------------------------------- */
 
 void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -226,7 +226,7 @@ void fs_op_statfs(fuse_req_t req, fuse_ino_t ino)
     (void)fuse_reply_statfs(req, &st);
 }
 
-/* -- Listing --------------------------------------------------------------------------------------------------- */
+/* -- Listing ----------------------------------------------------------------------------------- */
 
 void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {

@@ -65,7 +65,7 @@ static void pending_cancel(gpointer data)
 
 static const FsWaitOps pending_ops = {pending_progress, pending_give_up, pending_cancel};
 
-/* -- Open --------------------------------------------------------------------------------------------- */
+/* -- Open -------------------------------------------------------------------------------------- */
 
 static void reply_open(fuse_req_t req, fuse_ino_t ino, Handle *handle,
                        struct fuse_file_info *fi, guint64 size_before)
@@ -178,7 +178,7 @@ void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     (void)fuse_reply_err(req, 0);
 }
 
-/* -- Read ---------------------------------------------------------------------------------------------- */
+/* -- Read -------------------------------------------------------------------------------------- */
 
 static void reply_octets(fuse_req_t req, const Body *body, size_t size, off_t offset)
 {

@@ -28,8 +28,8 @@ FsMount *fs_mount(const char *dir, const FsMountOptions *options, GError **error
 void fs_mount_release(FsMount *mount);
 
 typedef struct {
-    GPtrArray *accounts;  /* of const ConfigAccount; one, shown at the root, or with is_all each
-                             in a directory of its own */
+    GPtrArray *accounts; /* of const ConfigAccount: one, shown at the root, or with is_all each
+                            in a directory of its own */
     gboolean is_all;
     const char *mountpoint; /* for messages */
     const char *wirelog_dir; /* or NULL */
@@ -49,6 +49,6 @@ typedef struct {
 
 /* Serves until the file system is unmounted, or SIGTERM/SIGINT came and what was pending has
  * been drained (60 s at most; a second signal ends at once).  SIGUSR1 logs connections, jobs and
- * cache; SIGHUP reconnects all accounts at once.  Takes @mount.  FALSE when it could not begin: BUSY (exit 75)
- * when another daemon has the cache, CACHE, NOSPACE ... */
+ * cache; SIGHUP reconnects all accounts at once.  Takes @mount.  FALSE when it could not begin:
+ * BUSY (exit 75) when another daemon has the cache, CACHE, NOSPACE ... */
 gboolean fs_serve(FsMount *mount, const FsServeParams *params, GError **error);

@@ -86,7 +86,7 @@ FsNode fs_node_message(Store *store, Mailbox *mailbox, Message *message);
 
 extern const StoreObserver fs_observer; /* its user data is the Fs */
 
-/* -- wait.c ------------------------------------------------------------------------------------- */
+/* -- wait.c ------------------------------------------------------------------------------------ */
 
 /* What a waiting request is about; each takes the data given to fs_wait_new(). */
 typedef struct {
@@ -95,9 +95,9 @@ typedef struct {
     void (*cancel)(gpointer data);     /* stop waiting and free; the request has its answer */
 } FsWaitOps;
 
-/* Registers @req: it gets ETIMEDOUT after LIMIT_REQUEST_SECONDS without progress, and EINTR when its
- * caller has a fatal signal pending; then ops->cancel is called.  @hold: a directory whose announcements wait meanwhile,
- * or 0. */
+/* Registers @req: it gets ETIMEDOUT after LIMIT_REQUEST_SECONDS without progress, and EINTR when
+ * its caller has a fatal signal pending; then ops->cancel is called.  @hold: a directory whose
+ * announcements wait meanwhile, or 0. */
 FsWait *fs_wait_new(Fs *fs, fuse_req_t req, const FsWaitOps *ops, fuse_ino_t hold,
                     gpointer data);
 /* It can be answered: takes it off the list.  The caller replies and frees its data. */
@@ -105,7 +105,7 @@ fuse_req_t fs_wait_end(FsWait *wait);
 /* At the end: all of them get @errnum. */
 void fs_wait_fail_all(Fs *fs, int errnum);
 
-/* -- directory.c, file.c ---------------------------------------------------------------------------- */
+/* -- directory.c, file.c ----------------------------------------------------------------------- */
 
 void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups);
@@ -127,7 +127,7 @@ void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, 
                  struct fuse_file_info *fi);
 void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
-/* -- virtual.c ------------------------------------------------------------------------------------------ */
+/* -- virtual.c --------------------------------------------------------------------------------- */
 
 enum {
     VIRTUAL_DIRECTORY = 1, /* .mailfs itself */
@@ -154,7 +154,7 @@ void fs_events_free(FsEvents *events);
 void fs_event(Fs *fs, const char *what, const Store *store, const Mailbox *mailbox,
               const char *name);
 
-/* -- status.c, control.c ---------------------------------------------------------------------------------- */
+/* -- status.c, control.c ----------------------------------------------------------------------- */
 
 char *fs_status_text(const Fs *fs);
 char *fs_status_json(const Fs *fs);

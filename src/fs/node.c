@@ -123,7 +123,7 @@ void fs_entry(const Fs *fs, const FsNode *node, struct fuse_entry_param *ret_ent
     ret_entry->attr_timeout = node->kind == INODE_VIRTUAL ? 0 : FS_TIMEOUT;
 }
 
-/* -- The observer --------------------------------------------------------------------------------- */
+/* -- The observer ------------------------------------------------------------------------------ */
 
 static void directory_changed(Fs *fs, Store *store, Mailbox *mailbox)
 {

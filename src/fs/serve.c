@@ -9,7 +9,6 @@
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/limits.h"
-#include "net/stream.h"
 #include "tree/mailbox-name.h"
 
 #include <errno.h>
@@ -27,7 +26,7 @@ enum {
     NOTIFIER_END_SECONDS = 2,
 };
 
-/* -- Operations ------------------------------------------------------------------------------------ */
+/* -- Operations -------------------------------------------------------------------------------- */
 
 static void on_init(void *user, struct fuse_conn_info *conn)
 {
@@ -108,7 +107,7 @@ static const struct fuse_lowlevel_ops operations = {
     .create = refuse_create,
 };
 
-/* -- Mounting ------------------------------------------------------------------------------------------ */
+/* -- Mounting ---------------------------------------------------------------------------------- */
 
 FsMount *fs_mount(const char *dir, const FsMountOptions *options, GError **error)
 {
@@ -141,7 +140,7 @@ void fs_mount_release(FsMount *mount)
     g_free(mount);
 }
 
-/* -- The loop -------------------------------------------------------------------------------------------- */
+/* -- The loop ---------------------------------------------------------------------------------- */
 
 static void count_request(Fs *fs)
 {
@@ -198,7 +197,7 @@ static gboolean on_hangup(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
-/* -- Life ---------------------------------------------------------------------------------------------------- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 static gboolean open_stores(Fs *fs, GError **error)
 {
@@ -216,6 +215,7 @@ static gboolean open_stores(Fs *fs, GError **error)
             .show = mailbox_name_show,
             .cache_dir = cache_dir,
             .state_dir = state_dir,
+            .wirelog_dir = fs->params.wirelog_dir,
             .observer = &fs_observer,
             .user = fs,
         };
@@ -317,8 +317,6 @@ gboolean fs_serve(FsMount *mount, const FsServeParams *params, GError **error)
     int fd = fuse_session_fd(mount->session);
 
     raise_descriptor_limit();
-    if (params->wirelog_dir)
-        net_wirelog_set_directory(params->wirelog_dir);
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 || !open_stores(fs, error)) {
         fs_free(fs);
         return FALSE;

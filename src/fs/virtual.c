@@ -75,7 +75,7 @@ void virtual_stat(const Fs *fs, guint item, struct stat *ret_stat)
         ret_stat->st_mode = S_IFREG | 0400;
 }
 
-/* -- Open, release ------------------------------------------------------------------------------ */
+/* -- Open, release ----------------------------------------------------------------------------- */
 
 void virtual_open(fuse_req_t req, guint item, struct fuse_file_info *fi)
 {
@@ -118,7 +118,7 @@ void virtual_release(guint item, struct fuse_file_info *fi)
     g_free(handle);
 }
 
-/* -- Events ------------------------------------------------------------------------------------------- */
+/* -- Events ------------------------------------------------------------------------------------ */
 
 FsEvents *fs_events_new(void)
 {
@@ -230,7 +230,7 @@ void fs_event(Fs *fs, const char *what, const Store *store, const Mailbox *mailb
     wake_readers(events);
 }
 
-/* -- Read, write ------------------------------------------------------------------------------------------ */
+/* -- Read, write ------------------------------------------------------------------------------- */
 
 static void answer_request(Fs *fs, Handle *handle)
 {

@@ -102,7 +102,7 @@ ImapCommand *imap_command_secret_word(ImapCommand *command, const char *word)
                                                            free_secret, secret)});
 }
 
-/* -- Encoding --------------------------------------------------------------------------------- */
+/* -- Encoding ---------------------------------------------------------------------------------- */
 
 typedef struct {
     const ImapEncoding *encoding;

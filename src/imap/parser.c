@@ -66,7 +66,7 @@ struct ImapParser {
     ImapChunk chunk;
 };
 
-/* -- Arguments, as the caller sees them ------------------------------------------------------- */
+/* -- Arguments, as the caller sees them -------------------------------------------------------- */
 
 ImapArgs imap_arg_list(const ImapArg *arg)
 {
@@ -92,7 +92,7 @@ gboolean imap_arg_number(const ImapArg *arg, guint64 max, guint64 *ret_number)
     return arg && arg->text && text_parse_number(arg->text, arg->length, max, ret_number);
 }
 
-/* -- Storage ---------------------------------------------------------------------------------- */
+/* -- Storage ----------------------------------------------------------------------------------- */
 
 static ImapParse bad(ImapParser *parser, const char *problem)
 {
@@ -181,7 +181,7 @@ static void reset(ImapParser *parser)
     parser->state = AT_START;
 }
 
-/* -- Giving out ------------------------------------------------------------------------------- */
+/* -- Giving out -------------------------------------------------------------------------------- */
 
 static char *upper(const char *text)
 {
@@ -269,7 +269,7 @@ static ImapParse finish(ImapParser *parser)
     return view(parser, IMAP_PARSE_RESPONSE);
 }
 
-/* -- Lines and text --------------------------------------------------------------------------- */
+/* -- Lines and text ---------------------------------------------------------------------------- */
 
 /* CR, LF or NUL where they may end a line. */
 static ImapParse line_end(ImapParser *parser, char c)
@@ -356,7 +356,7 @@ static ImapParse in_text(ImapParser *parser, const char *end)
     return line_end(parser, *parser->at++);
 }
 
-/* -- Atoms and quoted strings ----------------------------------------------------------------- */
+/* -- Atoms and quoted strings ------------------------------------------------------------------ */
 
 /* What ends an atom.  A tab does not: Exchange has mailbox names with one, unquoted. */
 static gboolean ends_atom(char c)
@@ -497,7 +497,7 @@ static ImapParse in_escape(ImapParser *parser)
     return IMAP_PARSE_NEED_DATA;
 }
 
-/* -- Literals --------------------------------------------------------------------------------- */
+/* -- Literals ---------------------------------------------------------------------------------- */
 
 static ImapParse in_literal_size(ImapParser *parser)
 {
@@ -579,7 +579,7 @@ static ImapParse in_stream(ImapParser *parser)
     return IMAP_PARSE_LITERAL_CHUNK;
 }
 
-/* -- The machine ------------------------------------------------------------------------------ */
+/* -- The machine ------------------------------------------------------------------------------- */
 
 static ImapParse open_list(ImapParser *parser)
 {

@@ -22,7 +22,7 @@
 
 #include <glib.h>
 
-/* -- Arguments -------------------------------------------------------------------------------- */
+/* -- Arguments --------------------------------------------------------------------------------- */
 
 typedef enum {
     IMAP_ARG_ATOM, /* also numbers, flags, sequence sets and BODY[...] */
@@ -69,7 +69,7 @@ gboolean imap_arg_is(const ImapArg *arg, const char *word);
 /* A decimal number of at most @max. */
 gboolean imap_arg_number(const ImapArg *arg, guint64 max, guint64 *ret_number);
 
-/* -- Responses -------------------------------------------------------------------------------- */
+/* -- Responses --------------------------------------------------------------------------------- */
 
 /* One response; valid until the next call of imap_parser_next(). */
 typedef struct {

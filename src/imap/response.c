@@ -31,7 +31,7 @@ static const char *astring(const ImapArg *arg)
     return arg && arg->type == IMAP_ARG_NIL ? arg->text : imap_arg_text(arg);
 }
 
-/* -- CAPABILITY ------------------------------------------------------------------------------- */
+/* -- CAPABILITY -------------------------------------------------------------------------------- */
 
 static const char *const cap_names[IMAP_N_CAPS] = {
     [IMAP_CAP_ACL] = "ACL",
@@ -151,7 +151,7 @@ char *imap_response_words(const ImapResponse *response)
     return g_string_free(line, FALSE);
 }
 
-/* -- FETCH ------------------------------------------------------------------------------------ */
+/* -- FETCH ------------------------------------------------------------------------------------- */
 
 static const Word flag_words[] = {
     {"\\Seen", IMAP_FLAG_SEEN},       {"\\Answered", IMAP_FLAG_ANSWERED},
@@ -372,7 +372,7 @@ ImapStream imap_response_stream(const ImapResponse *response, guint32 *ret_uid)
     return stream;
 }
 
-/* -- LIST and STATUS -------------------------------------------------------------------------- */
+/* -- LIST and STATUS --------------------------------------------------------------------------- */
 
 static const Word list_words[] = {
     {"\\Noselect", IMAP_LIST_NOSELECT},
@@ -494,7 +494,7 @@ gboolean imap_response_number(const ImapResponse *response, guint32 *ret_number)
     return TRUE;
 }
 
-/* -- SEARCH and VANISHED ---------------------------------------------------------------------- */
+/* -- SEARCH and VANISHED ----------------------------------------------------------------------- */
 
 gboolean imap_response_search(const ImapResponse *response, UidSet *set)
 {
@@ -568,7 +568,7 @@ UidSet *imap_response_vanished(const ImapResponse *response, gboolean *ret_earli
     return text ? uid_set_parse(text, strlen(text)) : NULL;
 }
 
-/* -- ID, NAMESPACE, QUOTA, MYRIGHTS ----------------------------------------------------------- */
+/* -- ID, NAMESPACE, QUOTA, MYRIGHTS ------------------------------------------------------------ */
 
 const char *imap_response_id_name(const ImapResponse *response)
 {

@@ -15,7 +15,7 @@
 
 typedef enum { IMAP_OK, IMAP_NO, IMAP_BAD } ImapCond;
 
-/* -- CAPABILITY (RFC 9051 section 7.2.2) ------------------------------------------------------ */
+/* -- CAPABILITY (RFC 9051 section 7.2.2) ------------------------------------------------------- */
 
 typedef enum {
     IMAP_CAP_ACL,
@@ -69,7 +69,7 @@ void imap_capabilities_parse(ImapCapabilities *caps, const char *line);
 /* A capability by its name, in any case; IMAP_N_CAPS if it is none of them. */
 ImapCap imap_cap_from_name(const char *name);
 
-/* -- Messages and mailboxes ------------------------------------------------------------------- */
+/* -- Messages and mailboxes -------------------------------------------------------------------- */
 
 typedef enum {
     IMAP_FLAG_SEEN = 1 << 0,

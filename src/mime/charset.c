@@ -199,7 +199,7 @@ const Charset *charset_fallback(const char *label)
     return charset && charset->converter != RAW ? charset : &latin1;
 }
 
-/* -- What is converted here ------------------------------------------------------------------ */
+/* -- What is converted here -------------------------------------------------------------------- */
 
 /* Appends @octets as UTF-8, U+FFFD for each that is not. */
 static void append_utf8(GString *out, const char *octets, gsize length)
@@ -241,7 +241,7 @@ static void append_latin1(GString *out, const char *octets, gsize length)
     }
 }
 
-/* -- iconv ----------------------------------------------------------------------------------- */
+/* -- iconv ------------------------------------------------------------------------------------- */
 
 enum { N_OPEN = 4 };
 
@@ -335,7 +335,7 @@ static gboolean append_with_iconv(GString *out, const Charset *charset, const ch
     return TRUE;
 }
 
-/* -- The two ways in ------------------------------------------------------------------------- */
+/* -- The two ways in --------------------------------------------------------------------------- */
 
 gboolean charset_append(GString *out, const Charset *charset, const char *octets, gsize length,
                         const Charset *fallback)

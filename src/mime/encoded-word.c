@@ -70,7 +70,7 @@ gboolean encoded_word_next(EncodedWordScanner *scanner, const char *p, EncodedWo
     return FALSE;
 }
 
-/* -- What is in a word ----------------------------------------------------------------------- */
+/* -- What is in a word ------------------------------------------------------------------------- */
 
 /* "Q": '_' is a blank, "=XX" an octet; a '=' that is neither stays. */
 static void append_q(GString *out, const char *text, gsize length)

@@ -104,7 +104,7 @@ char *header_get(const char *header, gsize length, const char *name, gsize *ret_
     return NULL;
 }
 
-/* -- Text ------------------------------------------------------------------------------------ */
+/* -- Text -------------------------------------------------------------------------------------- */
 
 static gboolean is_all_blank(const char *p, const char *end)
 {
@@ -159,7 +159,7 @@ char *header_decode_text(const char *value, gsize length, const char *fallback_l
     return g_string_free(out, FALSE);
 }
 
-/* -- Message-ID ------------------------------------------------------------------------------ */
+/* -- Message-ID -------------------------------------------------------------------------------- */
 
 char *header_message_id(const char *header, gsize length)
 {

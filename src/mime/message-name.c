@@ -29,7 +29,7 @@ enum {
 #define ZWNJ 0x200c
 #define ZWJ 0x200d
 
-/* -- Kinds of characters --------------------------------------------------------------------- */
+/* -- Kinds of characters ----------------------------------------------------------------------- */
 
 typedef enum {
     LETTER,      /* stands in a name */
@@ -114,7 +114,7 @@ static gboolean is_extending(gunichar c)
     return kind_of(c) == JOINER || kind_of(c) == MARK || (c >= 0x1f3fb && c <= 0x1f3ff);
 }
 
-/* -- Slugs ----------------------------------------------------------------------------------- */
+/* -- Slugs ------------------------------------------------------------------------------------- */
 
 /* Takes punctuation and joiners off the end of @slug, and a '-'. */
 static void trim_end(GString *slug)
@@ -233,7 +233,7 @@ static void cut(GString *slug, gsize max_octets, gsize max_characters)
     trim_end(slug);
 }
 
-/* -- The parts of a name --------------------------------------------------------------------- */
+/* -- The parts of a name ----------------------------------------------------------------------- */
 
 /* The value of field @name, "" when it is not there. */
 static char *get_field(const char *header, gsize length, const char *name, gsize *ret_length)

@@ -57,7 +57,7 @@ struct Mailbox {
 Mailbox *mailbox_new(guint16 number, const char *wire, char **path);
 void mailbox_free(Mailbox *mailbox);
 
-/* -- The table ----------------------------------------------------------------------------- */
+/* -- The table --------------------------------------------------------------------------------- */
 
 guint mailbox_n_messages(const Mailbox *mailbox);
 Message *mailbox_nth(const Mailbox *mailbox, guint i); /* in UID order */

@@ -16,7 +16,7 @@
 #include "base/endpoint.h"
 #include "net/stream.h"
 
-/* -- The bare descriptor (stream.c) --------------------------------------------------------- */
+/* -- The bare descriptor (stream.c) ------------------------------------------------------------ */
 
 gssize net_fd_read(int fd, void *buffer, gsize length, short *ret_events, GError **error);
 gssize net_fd_write(int fd, const void *data, gsize length, short *ret_events, GError **error);
@@ -30,7 +30,7 @@ NetWait net_poll(int fd, short events, Cancel *cancel, Cancel *wake, Deadline de
  * such form.  The caller owns it. */
 char *net_host_ascii(const char *host, GError **error);
 
-/* -- Addresses and TCP (resolve.c, tcp.c) --------------------------------------------------- */
+/* -- Addresses and TCP (resolve.c, tcp.c) ------------------------------------------------------ */
 
 typedef struct {
     struct sockaddr_storage address;
@@ -47,7 +47,7 @@ GArray *net_resolve(const char *host, guint16 port, Cancel *cancel, Deadline dea
 /* A connected socket that does not block, which the caller owns; -1 on failure. */
 int net_tcp_connect(const Endpoint *endpoint, Cancel *cancel, Deadline deadline, GError **error);
 
-/* -- TLS (tls.c, tls-verify.c) -------------------------------------------------------------- */
+/* -- TLS (tls.c, tls-verify.c) ----------------------------------------------------------------- */
 
 typedef struct NetTls NetTls;
 
@@ -69,7 +69,7 @@ gboolean net_tls_verify_setup(SSL *ssl, const Endpoint *endpoint, GError **refus
 /* "sha256:" and base64 of SubjectPublicKeyInfo.  The caller owns it. */
 char *net_tls_pin(X509 *certificate);
 
-/* -- DEFLATE (deflate.c) -------------------------------------------------------------------- */
+/* -- DEFLATE (deflate.c) ----------------------------------------------------------------------- */
 
 typedef struct NetDeflate NetDeflate;
 
@@ -88,7 +88,7 @@ gssize net_deflate_inflate(NetDeflate *codec, void *buffer, gsize length, GError
 gsize net_deflate_deflate(NetDeflate *codec, const guint8 **data, gsize *length, void *out,
                           gsize room, gboolean sync);
 
-/* -- Wire log (wirelog.c) ------------------------------------------------------------------- */
+/* -- Wire log (wirelog.c) ---------------------------------------------------------------------- */
 
 typedef struct NetWirelog NetWirelog;
 

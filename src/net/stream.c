@@ -48,7 +48,7 @@ struct NetStream {
     guint64 octets_in, octets_out;
 };
 
-/* -- The descriptor -------------------------------------------------------------------------- */
+/* -- The descriptor ---------------------------------------------------------------------------- */
 
 gssize net_fd_read(int fd, void *buffer, gsize length, short *ret_events, GError **error)
 {
@@ -123,7 +123,7 @@ NetWait net_poll(int fd, short events, Cancel *cancel, Cancel *wake, Deadline de
     }
 }
 
-/* -- One life -------------------------------------------------------------------------------- */
+/* -- One life ---------------------------------------------------------------------------------- */
 
 NetStream *net_stream_new_fd(int fd, const char *name, Cancel *cancel)
 {
@@ -198,7 +198,7 @@ static gboolean await(NetStream *stream, short events, Deadline deadline)
     return wait == NET_READABLE;
 }
 
-/* -- Layers ---------------------------------------------------------------------------------- */
+/* -- Layers ------------------------------------------------------------------------------------ */
 
 static gssize wire_read(NetStream *stream, void *buffer, gsize length, short *events)
 {
@@ -306,7 +306,7 @@ gboolean net_stream_is_deflated(const NetStream *stream)
     return stream->deflate != NULL;
 }
 
-/* -- Reading --------------------------------------------------------------------------------- */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
 static gsize take_ahead(NetStream *stream, void *buffer, gsize length)
 {
@@ -374,7 +374,7 @@ NetWait net_stream_wait(NetStream *stream, Cancel *wake, Deadline deadline, GErr
     return NET_READABLE;
 }
 
-/* -- Writing --------------------------------------------------------------------------------- */
+/* -- Writing ----------------------------------------------------------------------------------- */
 
 static gboolean send_all(NetStream *stream, const guint8 *data, gsize length, Deadline deadline)
 {
@@ -465,7 +465,7 @@ void net_stream_mask(NetStream *stream, gboolean mask)
     stream->is_masked = mask;
 }
 
-/* -- What is asked of it --------------------------------------------------------------------- */
+/* -- What is asked of it ----------------------------------------------------------------------- */
 
 guint64 net_stream_octets_in(const NetStream *stream)
 {

@@ -67,7 +67,7 @@ static Verdict *verdict_of(X509_STORE_CTX *store)
     return SSL_get_ex_data(ssl, verdict_index());
 }
 
-/* -- The certificate in words ---------------------------------------------------------------- */
+/* -- The certificate in words ------------------------------------------------------------------ */
 
 char *net_tls_pin(X509 *certificate)
 {
@@ -161,7 +161,7 @@ static char *names_text(X509 *certificate)
     return g_string_free(text, FALSE);
 }
 
-/* -- The verdict ----------------------------------------------------------------------------- */
+/* -- The verdict ------------------------------------------------------------------------------- */
 
 static Objection kind_of(int error, int depth)
 {

@@ -33,7 +33,7 @@ struct NetTls {
     GError *broken;   /* the descriptor failed */
 };
 
-/* -- The BIO --------------------------------------------------------------------------------- */
+/* -- The BIO ----------------------------------------------------------------------------------- */
 
 static int bio_read(BIO *bio, char *buffer, size_t length, size_t *ret_length)
 {
@@ -95,7 +95,7 @@ static BIO_METHOD *bio_method(void)
     return method;
 }
 
-/* -- Setting up ------------------------------------------------------------------------------ */
+/* -- Setting up -------------------------------------------------------------------------------- */
 
 /* OpenSSL's reason for its last failure; the queue is empty then.  The caller owns it. */
 static char *take_reason(void)
@@ -219,7 +219,7 @@ SSL *net_tls_ssl(NetTls *tls)
     return tls->ssl;
 }
 
-/* -- Failures -------------------------------------------------------------------------------- */
+/* -- Failures ---------------------------------------------------------------------------------- */
 
 /* A server that speaks no TLS: its first octets are not the head of a TLS record (RFC 8446
  * section 5.1: a type from 20 to 24, then 3). */
@@ -306,7 +306,7 @@ static gssize tls_result(NetTls *tls, int result, short *ret_events, GError **er
     return -1;
 }
 
-/* -- Records --------------------------------------------------------------------------------- */
+/* -- Records ----------------------------------------------------------------------------------- */
 
 /* The error queue belongs to the thread and must be empty before SSL_get_error() is asked. */
 static void begin(NetTls *tls)
@@ -344,7 +344,7 @@ gssize net_tls_write(NetTls *tls, const void *data, gsize length, short *ret_eve
     return result == 1 ? (gssize)n : tls_result(tls, result, ret_events, error);
 }
 
-/* -- Channel binding ------------------------------------------------------------------------- */
+/* -- Channel binding --------------------------------------------------------------------------- */
 
 /* RFC 9266 section 2. */
 static GBytes *binding_exporter(SSL *ssl)

@@ -20,6 +20,7 @@ typedef struct {
     const ConfigAccount *config; /* borrowed, as the others, for the backend's life */
     Broker *broker;
     Disk *disk; /* for body files only */
+    const char *wirelog_dir; /* or NULL */
     BackendEventFunc event;
     gpointer user;
 } BackendParams;

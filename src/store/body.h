@@ -35,7 +35,7 @@ typedef void (*BodyFunc)(Body *body, gpointer user);
 BodyWait *body_wait(Body *body, guint64 n_octets, BodyFunc func, gpointer user);
 void body_wait_cancel(BodyWait *wait);
 
-/* -- For the store ------------------------------------------------------------------------------- */
+/* -- For the store ----------------------------------------------------------------------------- */
 
 Body *body_new(guint16 mailbox, guint64 item);
 Body *body_new_whole(guint16 mailbox, guint64 item, int fd, guint64 size); /* takes @fd */

@@ -2,8 +2,8 @@
  *
  * The threads are straight-line blocking code.  Connection 0 watches: it keeps the account's
  * state, waits in IDLE or NOTIFY, and does the listing and syncing, which are what follows from
- * an event.  Connection 1 is interactive: one body at a time, for somebody who waits.  The others are
- * bulk, so that read-ahead never stands before a read.  With fewer connections (by configuration,
+ * an event.  Connection 1 is interactive: one body at a time, for somebody who waits.  The
+ * others are bulk, so that read-ahead never stands before a read.  With fewer connections (by configuration,
  * or because the server refuses more) the roles move together.
  *
  * Only connection 0 decides whether the account is online.  While it cannot connect, queued jobs
@@ -12,8 +12,7 @@
 #include "store/imap-internal.h"
 #include "base/error.h"
 #include "base/limits.h"
-#include "imap/utf7.h"
-#include "net/stream.h"
+#include "client/imap-name.h"
 
 #include <string.h>
 
@@ -61,7 +60,7 @@ Disk *imap_disk(const ImapConnection *connection)
     return connection->backend->params.disk;
 }
 
-/* -- Events to the main thread ------------------------------------------------------------------ */
+/* -- Events to the main thread ----------------------------------------------------------------- */
 
 /* One event a dispatch: each is at most 256 messages of work, and requests go between. */
 static gboolean deliver(gpointer user)
@@ -121,7 +120,7 @@ static void post_changed(ImapConnection *connection, const char *wire)
     imap_post(connection, event);
 }
 
-/* -- The session's handler: data goes to the job that wants it ------------------------------------- */
+/* -- The session's handler: data goes to the job that wants it --------------------------------- */
 
 static void on_fetch(gpointer user, const ImapFetch *fetch)
 {
@@ -227,7 +226,7 @@ static const ImapHandler handler = {
     .alert = on_alert,
 };
 
-/* -- Commands --------------------------------------------------------------------------------------- */
+/* -- Commands ---------------------------------------------------------------------------------- */
 
 void imap_count(ImapConnection *connection, const char *name)
 {
@@ -271,7 +270,7 @@ gboolean imap_select(ImapConnection *connection, const char *wire, GError **erro
            imap_select_again(connection, wire, NULL, error);
 }
 
-/* -- Roles -------------------------------------------------------------------------------------------- */
+/* -- Roles ------------------------------------------------------------------------------------- */
 
 #define ALL_PRIORITIES ((1u << JOB_N_PRIORITIES) - 1)
 #define KIND(kind) (1u << (8 + (kind)))
@@ -357,18 +356,16 @@ static gboolean is_stopping(ImapBackend *backend)
     return stopping;
 }
 
-/* -- Connecting ------------------------------------------------------------------------------------------ */
+/* -- Connecting -------------------------------------------------------------------------------- */
 
 static void count_traffic(ImapConnection *connection)
 {
-    NetStream *stream = connection->session ? imap_session_stream(connection->session) : NULL;
     ImapBackend *backend = connection->backend;
     guint64 in, out;
 
-    if (!stream)
+    if (!connection->session)
         return;
-    in = net_stream_octets_in(stream);
-    out = net_stream_octets_out(stream);
+    imap_session_octets(connection->session, &in, &out);
     g_mutex_lock(&backend->lock);
     backend->octets_in += in - connection->counted_in;
     backend->octets_out += out - connection->counted_out;
@@ -449,7 +446,7 @@ static gboolean open_session(ImapConnection *connection, GError **error)
         .endpoint = config->endpoint,
         .user = config->user,
         .auth = config->auth,
-        .is_token = config->secret.token_command != NULL,
+        .is_token = config_uses_token(config),
         .compress = config->compress,
         .broker = backend->params.broker,
         .cancel = fresh_cancel(connection),
@@ -505,7 +502,7 @@ static void fail_queued(ImapConnection *connection, GError *error)
         imap_finish(connection, g_ptr_array_index(jobs, i), error);
 }
 
-/* -- Running jobs ----------------------------------------------------------------------------------------- */
+/* -- Running jobs ------------------------------------------------------------------------------ */
 
 static void retry_or_finish(ImapConnection *connection, Job *job, GError *error)
 {
@@ -574,7 +571,7 @@ static void serve(ImapConnection *connection, Job *job)
         retry_or_finish(connection, g_ptr_array_index(unfinished, i), error);
 }
 
-/* -- Watching ----------------------------------------------------------------------------------------------- */
+/* -- Watching ---------------------------------------------------------------------------------- */
 
 static char *watched(ImapBackend *backend)
 {
@@ -755,7 +752,7 @@ static gpointer connection_main(gpointer data)
     return NULL;
 }
 
-/* -- The backend, on the main thread --------------------------------------------------------------------------- */
+/* -- The backend, on the main thread ----------------------------------------------------------- */
 
 static ImapConnection *connection_new(ImapBackend *backend, guint number)
 {
@@ -774,6 +771,8 @@ static Backend *start(const BackendParams *params)
 {
     ImapBackend *backend = g_new0(ImapBackend, 1);
 
+    if (params->wirelog_dir)
+        imap_session_set_wirelog(params->wirelog_dir);
     backend->params = *params;
     backend->context = g_main_context_ref_thread_default();
     backend->queue = job_queue_new();
@@ -932,6 +931,6 @@ const BackendOps imap_backend_ops = {
     .give_up = give_up,
     .reconnect = reconnect,
     .watch = watch_mailbox,
-    .encode = imap_utf7_encode,
+    .encode = imap_name_encode,
     .traffic = traffic,
 };

@@ -62,7 +62,7 @@ static Event *body_event(const ImapFetchRun *run, const Wanted *wanted, EventKin
     return event;
 }
 
-/* -- Data from the session ---------------------------------------------------------------------- */
+/* -- Data from the session --------------------------------------------------------------------- */
 
 static Wanted *find_in(ImapFetchRun *run, guint32 uid)
 {
@@ -173,7 +173,7 @@ void imap_fetch_end(ImapConnection *connection, const ImapFetch *fetch)
         imap_post(connection, body_event(run, wanted, EVENT_BODY_DATA));
 }
 
-/* -- Commands ----------------------------------------------------------------------------------------- */
+/* -- Commands ---------------------------------------------------------------------------------- */
 
 static ImapFetchRun *send_fetch(ImapConnection *connection, Job *job, GError **error)
 {

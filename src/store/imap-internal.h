@@ -69,7 +69,7 @@ void imap_finish(ImapConnection *connection, Job *job, GError *error);
 const ConfigAccount *imap_config(const ImapConnection *connection);
 Disk *imap_disk(const ImapConnection *connection);
 
-/* -- Jobs: TRUE when done; an error otherwise, after which the caller finishes the job. ---------- */
+/* -- Jobs: TRUE when done; an error otherwise, after which the caller finishes the job. -------- */
 
 gboolean imap_sync_run(ImapConnection *connection, Job *job, GError **error);
 /* Finishes @job, and others that it took for the pipeline, itself, unless it fails for the
@@ -78,7 +78,7 @@ gboolean imap_fetch_run(ImapConnection *connection, Job *job, GPtrArray *ret_unf
                         GError **error);
 gboolean imap_list_run(ImapConnection *connection, Job *job, GError **error);
 
-/* -- Data for them, from the session's handler. ---------------------------------------------------- */
+/* -- Data for them, from the session's handler. ------------------------------------------------ */
 
 void imap_sync_fetch(ImapSync *sync, const ImapFetch *fetch);
 void imap_sync_vanished(ImapSync *sync, const UidSet *uids, gboolean earlier);

@@ -6,7 +6,7 @@
 #include "store/imap-internal.h"
 #include "base/error.h"
 #include "base/limits.h"
-#include "imap/utf7.h"
+#include "client/imap-name.h"
 
 #include <string.h>
 
@@ -17,27 +17,6 @@ struct ImapList {
     GArray *mailboxes; /* of ListedMailbox */
     guint n_left_out;
 };
-
-/* The decoded components of a wire name.  A component that is no modified UTF-7 stays as it is:
- * the tree escapes what it cannot show. */
-static char **decode_path(const char *wire, char delimiter, gboolean is_utf8)
-{
-    char separator[2] = {delimiter, '\0'};
-    char **path = delimiter ? g_strsplit(wire, separator, -1) : g_new0(char *, 2);
-
-    if (!delimiter)
-        path[0] = g_strdup(wire);
-    for (guint i = 0; path[i]; i++) {
-        char *decoded =
-            is_utf8 ? NULL : imap_utf7_decode(path[i], strlen(path[i]));
-
-        if (decoded) {
-            g_free(path[i]);
-            path[i] = decoded;
-        }
-    }
-    return path;
-}
 
 void imap_list_item(ImapList *list, const ImapListItem *item)
 {
@@ -54,7 +33,7 @@ void imap_list_item(ImapList *list, const ImapListItem *item)
         return;
     }
     listed.wire = g_strndup(item->mailbox, length);
-    listed.path = decode_path(listed.wire, item->delimiter, is_utf8);
+    listed.path = imap_name_path(listed.wire, item->delimiter, is_utf8);
     listed.is_container = (item->flags & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT)) != 0;
     if (g_strv_length(listed.path) > LIMIT_MAILBOX_DEPTH) {
         listed_mailbox_clear(&listed);

@@ -54,7 +54,7 @@ static void sync_clear(ImapSync *sync)
     sync->connection->sync = NULL;
 }
 
-/* -- Slices for the main thread ------------------------------------------------------------------ */
+/* -- Slices for the main thread ---------------------------------------------------------------- */
 
 static void flush_messages(ImapSync *sync)
 {
@@ -123,7 +123,7 @@ static void post_state(ImapSync *sync, gboolean compared)
     imap_post(sync->connection, event);
 }
 
-/* -- Data from the session --------------------------------------------------------------------------- */
+/* -- Data from the session --------------------------------------------------------------------- */
 
 G_STATIC_ASSERT((int)IMAP_FLAG_SEEN == (int)MESSAGE_SEEN);
 G_STATIC_ASSERT((int)IMAP_FLAG_ANSWERED == (int)MESSAGE_ANSWERED);
@@ -202,7 +202,7 @@ void imap_sync_vanished(ImapSync *sync, const UidSet *uids, gboolean earlier)
         sync->connection->has_changed = TRUE;
 }
 
-/* -- Listing ---------------------------------------------------------------------------------------------- */
+/* -- Listing ----------------------------------------------------------------------------------- */
 
 /* The metadata of @uids (consumed), chunk by chunk, CHUNKS_IN_FLIGHT at a time. */
 static gboolean list_messages(ImapSync *sync, UidSet *uids, GError **error)
@@ -320,7 +320,7 @@ static gboolean list_all(ImapSync *sync, GError **error)
     return TRUE;
 }
 
-/* -- What changed --------------------------------------------------------------------------------------------- */
+/* -- What changed ------------------------------------------------------------------------------ */
 
 /* TRUE when VANISHED is small enough to be believed without a second question. */
 static gboolean is_plausible(const ImapSync *sync)
@@ -437,8 +437,8 @@ static gboolean select_mailbox(ImapSync *sync, gboolean *ret_has_changes, GError
         *ret_has_changes = TRUE;
         return imap_select_again(connection, sync->job->wire, &resync, error);
     }
-    /* Of a mailbox that is selected already, a second SELECT is the one sure way to fresh UIDNEXT and
-     * HIGHESTMODSEQ. */
+    /* Of a mailbox that is selected already, a second SELECT is the one sure way to fresh UIDNEXT
+     * and HIGHESTMODSEQ. */
     return imap_select_again(connection, sync->job->wire, NULL, error);
 }
 

@@ -13,7 +13,7 @@
 #include "model/message.h"
 #include "store/disk.h"
 
-/* -- Jobs ------------------------------------------------------------------------------------- */
+/* -- Jobs -------------------------------------------------------------------------------------- */
 
 typedef enum {
     JOB_LIST,  /* the mailboxes, their STATUS, the quota */
@@ -66,7 +66,7 @@ Job *job_new(JobKind kind, JobPriority priority);
 void job_free(Job *job); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Job, job_free)
 
-/* -- Events ----------------------------------------------------------------------------------- */
+/* -- Events ------------------------------------------------------------------------------------ */
 
 typedef enum {
     EVENT_DONE,     /* job, error */
@@ -148,7 +148,7 @@ Event *event_new(EventKind kind, const Job *job); /* @job may be NULL */
 void event_free(Event *event);                    /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Event, event_free)
 
-/* -- The queue -------------------------------------------------------------------------------- */
+/* -- The queue --------------------------------------------------------------------------------- */
 
 typedef struct JobQueue JobQueue;
 

@@ -83,7 +83,7 @@ void read_ahead_free(ReadAhead *read_ahead)
     g_free(read_ahead);
 }
 
-/* -- Batches --------------------------------------------------------------------------------------- */
+/* -- Batches ----------------------------------------------------------------------------------- */
 
 typedef struct {
     guint32 from, to; /* UIDs */
@@ -136,7 +136,7 @@ static guint64 sum_sizes(GPtrArray *messages)
     return octets;
 }
 
-/* -- Streams ------------------------------------------------------------------------------------------ */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 static guint n_under_way(const Stream *stream)
 {
@@ -255,7 +255,7 @@ void read_ahead_passed(ReadAhead *read_ahead, Mailbox *mailbox, Message *message
     top_up(read_ahead, stream, mailbox);
 }
 
-/* -- Wishes ---------------------------------------------------------------------------------------------- */
+/* -- Wishes ------------------------------------------------------------------------------------ */
 
 static gboolean is_streaming(const ReadAhead *read_ahead)
 {

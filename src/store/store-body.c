@@ -43,7 +43,7 @@ static Message *message_of(const Store *store, guint16 number, guint64 item,
     return *ret_mailbox ? mailbox_find_item(*ret_mailbox, item) : NULL;
 }
 
-/* -- Fetching -------------------------------------------------------------------------------------- */
+/* -- Fetching ---------------------------------------------------------------------------------- */
 
 guint64 store_fetch_bodies(Store *store, Mailbox *mailbox, GPtrArray *messages, UidSet *uids,
                            JobPriority priority)
@@ -206,7 +206,7 @@ void store_body_done(Store *store, Event *event)
     read_ahead_job_done(store->read_ahead, event->job);
 }
 
-/* -- Opening ------------------------------------------------------------------------------------------- */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
 void store_drop_body(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message)
 {

@@ -46,11 +46,11 @@ struct Store {
 gint64 store_now(void); /* Unix time */
 void store_submit(Store *store, Job *job);
 
-/* -- store.c -- */
+/* -- store.c ----------------------------------------------------------------------------------- */
 DiskMailbox store_disk_mailbox(const Mailbox *mailbox); /* borrows its strings */
 void store_put_mailbox(Store *store, const Mailbox *mailbox);
 
-/* -- store-sync.c -- */
+/* -- store-sync.c ------------------------------------------------------------------------------ */
 void store_request_sync(Store *store, Mailbox *mailbox, JobPriority priority);
 gboolean store_is_syncing(const Store *store, const Mailbox *mailbox);
 void store_sync_event(Store *store, Event *event);
@@ -62,7 +62,7 @@ void store_sync_free(gpointer run);
 SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_total,
                             const Mailbox **ret_mailbox, gint64 *ret_began);
 
-/* -- store-body.c -- */
+/* -- store-body.c ------------------------------------------------------------------------------ */
 void store_body_event(Store *store, Event *event);
 void store_body_done(Store *store, Event *event);
 gboolean store_is_fetching(const Store *store, const Mailbox *mailbox, const Message *message);
@@ -71,7 +71,7 @@ guint64 store_fetch_bodies(Store *store, Mailbox *mailbox, GPtrArray *messages, 
                            JobPriority priority); /* the job's id */
 void store_drop_body(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
 
-/* -- read-ahead.c -- */
+/* -- read-ahead.c ------------------------------------------------------------------------------ */
 ReadAhead *read_ahead_new(Store *store);
 void read_ahead_free(ReadAhead *read_ahead);
 /* Somebody opened @message, whose body is not here.  TRUE when it is part of a stream that is

@@ -88,7 +88,7 @@ SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_tota
     return NULL;
 }
 
-/* -- Those who wait ---------------------------------------------------------------------------------- */
+/* -- Those who wait ---------------------------------------------------------------------------- */
 
 gboolean store_is_ready(const Store *store, const Mailbox *mailbox)
 {
@@ -237,7 +237,7 @@ void store_fail_waits(Store *store, const GError *error)
     }
 }
 
-/* -- Applying ------------------------------------------------------------------------------------------ */
+/* -- Applying ---------------------------------------------------------------------------------- */
 
 static void tell_added(SyncRun *run, Message *message)
 {
@@ -374,7 +374,7 @@ static void on_vanished(SyncRun *run, const UidSet *uids)
     disk_submit(run->store->disk, batch, NULL, NULL);
 }
 
-/* -- A listing anew -------------------------------------------------------------------------------------- */
+/* -- A listing anew ---------------------------------------------------------------------------- */
 
 typedef struct {
     guint64 fingerprint, size;
@@ -456,7 +456,7 @@ static void on_state(SyncRun *run, const Event *event)
     read_ahead_policy(store->read_ahead, mailbox);
 }
 
-/* -- Events ------------------------------------------------------------------------------------------------- */
+/* -- Events ------------------------------------------------------------------------------------ */
 
 static void apply(SyncRun *run, Event *event);
 
@@ -594,7 +594,7 @@ void store_sync_done(Store *store, Event *event)
     store->params.observer->state_changed(store, store->params.user);
 }
 
-/* -- Asking --------------------------------------------------------------------------------------------------- */
+/* -- Asking ------------------------------------------------------------------------------------ */
 
 static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, const GError *error,
                       gpointer user)

@@ -40,7 +40,7 @@ static void tell_state(Store *store)
     store->params.observer->state_changed(store, store->params.user);
 }
 
-/* -- Mailboxes ----------------------------------------------------------------------------------- */
+/* -- Mailboxes --------------------------------------------------------------------------------- */
 
 DiskMailbox store_disk_mailbox(const Mailbox *mailbox)
 {
@@ -250,7 +250,7 @@ static void on_mailboxes(Store *store, Event *event)
     store_listed(store);
 }
 
-/* -- Polling ---------------------------------------------------------------------------------------- */
+/* -- Polling ----------------------------------------------------------------------------------- */
 
 static gboolean is_used(const Mailbox *mailbox, gint64 now)
 {
@@ -387,7 +387,7 @@ static void on_changed(Store *store, const Event *event)
         store_request_sync(store, mailbox, JOB_WAITED);
 }
 
-/* -- The connection's state -------------------------------------------------------------------------- */
+/* -- The connection's state -------------------------------------------------------------------- */
 
 gboolean store_fail_offline(const Store *store, GError **error)
 {
@@ -502,7 +502,7 @@ static void on_event(Event *event, gpointer user)
     }
 }
 
-/* -- Life ------------------------------------------------------------------------------------------------ */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 Store *store_open(const StoreParams *params, GError **error)
 {
@@ -531,6 +531,7 @@ void store_start(Store *store)
         .config = store->params.config,
         .broker = store->params.broker,
         .disk = store->disk,
+        .wirelog_dir = store->params.wirelog_dir,
         .event = on_event,
         .user = store,
     };

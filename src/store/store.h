@@ -35,6 +35,7 @@ typedef struct {
     Broker *broker;
     AccountShowFunc show;
     const char *cache_dir, *state_dir; /* of this account */
+    const char *wirelog_dir;           /* or NULL */
     const StoreObserver *observer;
     gpointer user;
 } StoreParams;
@@ -66,17 +67,17 @@ gint64 store_wait_progress(const StoreWait *wait); /* a Deadline's clock */
 /* A mailbox is looked at: remembered, so that it is kept up to date from the start next time. */
 void store_mark_used(Store *store, Mailbox *mailbox);
 
-/* -- Bodies ----------------------------------------------------------------------------------------- */
+/* -- Bodies ------------------------------------------------------------------------------------ */
 
-/* The body of a message, from the cache or fetched now; a reader that goes on to the messages that follow
- * is noticed, and they are read ahead.  The caller owns the reference.  NULL at once when it
+/* The body of a message, from the cache or fetched now; a reader that goes on to the messages
+ * that follow is noticed, and they are read ahead.  The caller owns the reference.  NULL at once when it
  * cannot be had: OFFLINE, AUTH, LOCKED by the account's state, TOOBIG. */
 Body *store_open_body(Store *store, Mailbox *mailbox, Message *message, GError **error);
 
 /* A body that does not come: gives its connection up. */
 void store_give_up_body(Store *store, Body *body);
 
-/* -- What people ask for ------------------------------------------------------------------------------ */
+/* -- What people ask for ----------------------------------------------------------------------- */
 
 /* A sync of the mailbox (the list of mailboxes, for the root) now; @func as above. */
 StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user);
@@ -89,7 +90,7 @@ void store_reconnect(Store *store);
 /* Progress stopped: gives up the connection that works on this mailbox's listing. */
 void store_give_up_wait(StoreWait *wait);
 
-/* -- Facts for status ------------------------------------------------------------------------------------ */
+/* -- Facts for status -------------------------------------------------------------------------- */
 
 typedef struct {
     LinkState link;
