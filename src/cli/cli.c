@@ -30,11 +30,11 @@ const CliCommand *cli_commands(void)
 
 const CliCommand *cli_find(const char *name, GError **error)
 {
-    const char *names[G_N_ELEMENTS(commands)];
+    const char *names[G_N_ELEMENTS(commands) + 1] = {"mount"}; /* the program's own command */
     const char *meant;
 
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
-        names[i] = commands[i].name;
+        names[i + 1] = commands[i].name;
         if (g_strcmp0(commands[i].name, name) == 0)
             return &commands[i];
     }

@@ -82,12 +82,15 @@ static gboolean try_way(Probe *probe, const ImapSessionParams *params, GError **
 
 /* -- The session ------------------------------------------------------------------------------- */
 
-/* A session that failed tells by what it knows how far it came. */
-static const char *failed_step(const ImapSession *session, const GError *reason)
+/* A session that failed tells by what it knows, and by its error, how far it came. */
+static const char *failed_step(const ImapSession *session, const Endpoint *endpoint,
+                               const GError *reason)
 {
     if (mail_error_is(reason, MAIL_ERROR_AUTH) || mail_error_is(reason, MAIL_ERROR_LOCKED) ||
         mail_error_is(reason, MAIL_ERROR_UNSUPPORTED) || imap_session_mechanism(session))
         return "login";
+    if (endpoint->security == SECURITY_STARTTLS && mail_error_is(reason, MAIL_ERROR_DENIED))
+        return "tls"; /* a certificate */
     return "greeting";
 }
 
@@ -99,17 +102,17 @@ static gboolean open_session(Probe *probe, ImapSession *session,
     GError *reason = NULL;
 
     if (!imap_session_open(session, &reason))
-        return fail(probe, failed_step(session, reason), reason, error);
+        return fail(probe, failed_step(session, params->endpoint, reason), reason, error);
     if (params->endpoint->security == SECURITY_STARTTLS)
         say_tls(probe, imap_session_stream(session));
+    say(probe, "login", "%s as %s",
+        imap_session_mechanism(session) ? imap_session_mechanism(session) : "nothing asked",
+        params->user ? params->user : "the tunnel's user");
     id = imap_session_server_id(session);
     say(probe, "server", "%s", id ? id : "does not tell its name");
     capabilities = imap_session_capabilities(session);
     shown = text_printable(capabilities, strlen(capabilities), LIMIT_IMAP_COMMAND);
     say(probe, "capabilities", "%s", shown);
-    say(probe, "login", "%s as %s",
-        imap_session_mechanism(session) ? imap_session_mechanism(session) : "nothing asked",
-        params->user ? params->user : "the tunnel's user");
     return TRUE;
 }
 
