@@ -2,6 +2,7 @@
 #include "config/config.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "client/sasl.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -218,6 +219,19 @@ static void test_bad(void)
     }
 }
 
+/* config may not ask client which mechanisms there are, so its list could differ. */
+static void test_auth(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(GStrv) names = NULL;
+
+    g_assert_null(load_text(WORK "auth=x\n", &error));
+    names = g_strsplit(strstr(error->message, "none of: ") + strlen("none of: "), ", ", -1);
+    g_assert_cmpuint(g_strv_length(names), >, 1);
+    for (char **name = names; *name; name++)
+        g_assert_true(g_str_equal(*name, "auto") || sasl_is_known(*name));
+}
+
 static void test_permissions(void)
 {
     g_autofree char *link = g_build_filename(directory, "link.conf", NULL);
@@ -422,6 +436,7 @@ int main(int argc, char **argv)
     g_test_add_func("/config/defaults", test_defaults);
     g_test_add_func("/config/everything", test_everything);
     g_test_add_func("/config/bad", test_bad);
+    g_test_add_func("/config/auth", test_auth);
     g_test_add_func("/config/permissions", test_permissions);
     g_test_add_func("/config/too-large", test_too_large);
     g_test_add_func("/config/password-file", test_password_file);
