@@ -126,19 +126,26 @@ static GPtrArray *chunk_new(void)
     return g_ptr_array_new_full(DISK_CHUNK, (GDestroyNotify)message_free);
 }
 
-/* Runs @row to its end and hands out what @read makes of it.  The last chunk is not handed out,
+/* A statement that gives rows, and what makes a message of one. */
+typedef struct {
+    DiskDb *db;
+    sqlite3_stmt *row;
+    Message *(*read)(sqlite3_stmt *row);
+} RowSource;
+
+/* Runs the statement to its end and hands out the messages.  The last chunk is not handed out,
  * but left in *@chunk. */
-static gboolean read_chunks(DiskDb *db, sqlite3_stmt *row, Message *(*read)(sqlite3_stmt *),
-                            GPtrArray **chunk, DiskChunkFunc func, gpointer user, GError **error)
+static gboolean read_chunks(const RowSource *source, GPtrArray **chunk, DiskChunkFunc func,
+                            gpointer user, GError **error)
 {
     int more;
 
-    while ((more = disk_db_step(db, row, error)) > 0) {
+    while ((more = disk_db_step(source->db, source->row, error)) > 0) {
         if ((*chunk)->len == DISK_CHUNK) {
             func(g_steal_pointer(chunk), FALSE, user);
             *chunk = chunk_new();
         }
-        g_ptr_array_add(*chunk, read(row));
+        g_ptr_array_add(*chunk, source->read(source->row));
     }
     return more == 0;
 }
@@ -172,7 +179,7 @@ gboolean disk_read_messages(Disk *disk, guint16 mailbox, DiskChunkFunc func, gpo
         return FALSE;
     row = disk_db_statement(&disk->index, INDEX_LOAD);
     sqlite3_bind_int(row, 1, mailbox);
-    if (!read_chunks(&disk->index, row, read_message, &chunk, func, user, error))
+    if (!read_chunks(&(RowSource){&disk->index, row, read_message}, &chunk, func, user, error))
         return FALSE;
     func(g_steal_pointer(&chunk), TRUE, user);
     return TRUE;
@@ -203,7 +210,7 @@ gboolean disk_read_recall(Disk *disk, const DiskRecallKey *key, DiskChunkFunc fu
         sqlite3_bind_int64(row, 2, key->uidvalidity);
         sqlite3_bind_int64(row, 3, range.low);
         sqlite3_bind_int64(row, 4, range.high);
-        if (!read_chunks(&disk->state, row, read_recalled, &chunk, func, user, error))
+        if (!read_chunks(&(RowSource){&disk->state, row, read_recalled}, &chunk, func, user, error))
             return FALSE;
     }
     func(g_steal_pointer(&chunk), TRUE, user);
