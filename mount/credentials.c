@@ -32,6 +32,7 @@ struct Credentials {
     gpointer user;
 
     gboolean may_prompt;
+    gboolean is_stopped;
     Terminal *terminal; /* the open question; or NULL */
     Keeper *asked;      /* whose it is */
     Deadline prompt_deadline;
@@ -289,6 +290,8 @@ void credentials_get(Credentials *credentials, const char *account, gboolean sta
 
     if (!keeper)
         mail_fail(&error, MAIL_ERROR_INVALID, "this mount has no account %s", account);
+    else if (credentials->is_stopped)
+        mail_fail(&error, MAIL_ERROR_CANCELLED, "mailfs is ending");
     else if (keeper->waiting->len >= CREDENTIALS_MAX_WAITING)
         mail_fail(&error, MAIL_ERROR_BUSY, "too many ask for the password of %s", account);
     if (error) {
@@ -309,6 +312,21 @@ void credentials_set_prompting(Credentials *credentials, gboolean may_prompt)
     credentials->may_prompt = may_prompt;
     if (!may_prompt && credentials->terminal)
         finish_prompt(credentials, NULL, "the terminal is no longer ours");
+}
+
+void credentials_stop(Credentials *credentials)
+{
+    credentials->is_stopped = TRUE;
+    g_clear_pointer(&credentials->terminal, terminal_free);
+    credentials->asked = NULL;
+    for (guint i = 0; i < credentials->keepers->len; i++) {
+        Keeper *keeper = keeper_at(credentials, i);
+
+        g_clear_pointer(&keeper->command, program_free);
+        keeper->wants_prompt = FALSE;
+        settle(credentials, keeper, NULL,
+               g_error_new(MAIL_ERROR, MAIL_ERROR_CANCELLED, "mailfs is ending"));
+    }
 }
 
 gboolean credentials_is_prompting(const Credentials *credentials)

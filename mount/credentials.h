@@ -42,6 +42,10 @@ void credentials_get(Credentials *credentials, const char *account, gboolean sta
 
 /* Whether the terminal may be asked; FALSE at first, and takes back an open question. */
 void credentials_set_prompting(Credentials *credentials, gboolean may_prompt);
+
+/* The end has come: whoever waits is told CANCELLED, now and later, and commands are ended. */
+void credentials_stop(Credentials *credentials);
+
 gboolean credentials_is_prompting(const Credentials *credentials);
 
 void credentials_poll(const Credentials *credentials, GArray *fds); /* appends struct pollfd */

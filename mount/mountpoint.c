@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 char *mountpoint_resolve(const char *dir, GError **error)
@@ -43,12 +44,13 @@ char *mountpoint_resolve(const char *dir, GError **error)
     return path;
 }
 
-/* ENOTCONN, or ECONNABORTED after an abort by /sys/fs/fuse: nobody answers behind @dir. */
+/* ENOTCONN, or ECONNABORTED after an abort by /sys/fs/fuse: nobody answers behind @dir.
+ * statfs(2), for the kernel answers stat(2) from its memory for a while after the death. */
 static gboolean is_dead(const char *dir)
 {
-    struct stat st;
+    struct statfs st;
 
-    return stat(dir, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+    return statfs(dir, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 static gboolean remove_dead_mounts(const char *dir, GError **error)

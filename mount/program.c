@@ -228,7 +228,9 @@ static void end_line(Program *program)
         g_free(program->last_line);
         program->last_line =
             text_printable(program->line->str, program->line->len, MAX_ERROR_LINE);
-        g_message("%s: %s", program->what, program->last_line);
+        /* A command's last line is told with its failure; a tunnel has no other voice. */
+        g_log(G_LOG_DOMAIN, program->output ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_MESSAGE, "%s: %s",
+              program->what, program->last_line);
     }
     g_string_truncate(program->line, 0);
 }

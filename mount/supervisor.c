@@ -99,7 +99,7 @@ static void end_worker(Supervisor *s, int signal_number)
     s->is_ending = TRUE;
     if (s->kill_deadline == DEADLINE_NEVER)
         s->kill_deadline = deadline_in(KILL_AFTER_SECONDS);
-    credentials_set_prompting(s->credentials, FALSE);
+    credentials_stop(s->credentials); /* a connection that waits for one could not end */
     (void)kill(s->params->worker, signal_number);
 }
 
@@ -289,15 +289,16 @@ static void look_at_phase(Supervisor *s)
 
     if (s->report >= 0 && detach_is_orphaned(s->report)) {
         (void)close(steal_fd(&s->report));
-        end_worker(s, SIGTERM);
+        if (!s->is_ending) /* Ctrl-C ends the parent and reaches us too: once is enough */
+            end_worker(s, SIGTERM);
     }
+    if (s->is_ending || s->phase == RUNNING)
+        return;
     if (credentials_is_prompting(s->credentials)) {
         /* A person's time does not count; the question has its own limit. */
         s->phase_deadline = deadline_in(SUPERVISOR_LOGIN_SECONDS);
         return;
     }
-    if (s->is_ending)
-        return;
     if (s->phase == STARTING && is_late) {
         tell(s, "the file system did not start in time; see the log");
         end_worker(s, SIGKILL);
