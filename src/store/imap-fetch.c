@@ -313,6 +313,7 @@ gboolean imap_fetch_run(ImapConnection *connection, Job *job, GPtrArray *ret_unf
                         GError **error)
 {
     g_autoptr(GError) failure = NULL;
+    gboolean is_alone = job->priority == JOB_INTERACTIVE; /* @job may be gone before the end */
     ImapFetchRun *first;
 
     if (!select_for(connection, job, &failure)) {
@@ -333,7 +334,7 @@ gboolean imap_fetch_run(ImapConnection *connection, Job *job, GPtrArray *ret_unf
         ImapFetchRun *run = g_ptr_array_index(connection->fetches, 0);
         g_autoptr(GError) refused = NULL;
 
-        if ((job->priority != JOB_INTERACTIVE && !fill(connection, run->job, &failure)) ||
+        if ((!is_alone && !fill(connection, run->job, &failure)) ||
             (!imap_session_wait(connection->session, run->command, NULL, &refused) &&
              is_fatal(refused))) {
             if (!failure)
