@@ -2,9 +2,13 @@
  * script may rely on it. */
 #include "base/deadline.h"
 #include "base/error.h"
+#include "base/json-read.h"
 #include "cli/commands.h"
+#include "cli/daemon.h"
 #include "config/value.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -36,6 +40,31 @@ static guint count_mounts(GPtrArray *mounts, const char *dir)
     return n;
 }
 
+/* The process that ends last, or 0 when there is none that answers. */
+static pid_t daemon_pid(const CliMount *mount)
+{
+    g_autoptr(JsonObject) status = cli_daemon_status(mount, NULL);
+
+    return (pid_t)json_read_number(status, "pid");
+}
+
+/* The daemon still writes what it knows when the mount is gone already; who mounts again, or
+ * copies the cache, must not find it at that. */
+static gboolean wait_ended(pid_t pid, GError **error)
+{
+    Deadline deadline = deadline_in(flush_seconds);
+
+    while (pid > 0 && (kill(pid, 0) == 0 || errno == EPERM)) {
+        if (deadline_passed(deadline))
+            return mail_fail(error, MAIL_ERROR_TIMEOUT,
+                             "it is unmounted, but its daemon (process %d) still has work after "
+                             "%u seconds; wait longer with --flush=TIME",
+                             pid, flush_seconds);
+        g_usleep(LOOK_AGAIN_MS * 1000);
+    }
+    return TRUE;
+}
+
 static gboolean wait_gone(const char *dir, guint n_before, GError **error)
 {
     Deadline deadline = deadline_in(flush_seconds);
@@ -60,9 +89,11 @@ static gboolean unmount(const CliMount *mount, GPtrArray *mounts, const CliOptio
                         GError **error)
 {
     g_autoptr(GError) reason = NULL;
+    pid_t pid = daemon_pid(mount);
 
     if (options->unmount(mount->dir, &reason))
-        return wait_gone(mount->dir, count_mounts(mounts, mount->dir), error);
+        return wait_gone(mount->dir, count_mounts(mounts, mount->dir), error) &&
+               wait_ended(pid, error);
     if (mail_error_is(reason, MAIL_ERROR_BUSY))
         return mail_fail(error, MAIL_ERROR_BUSY,
                          "%s is busy: a program has a file of it open or works in one of its "

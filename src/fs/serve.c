@@ -26,6 +26,9 @@ enum {
     NOTIFIER_END_SECONDS = 2,
 };
 
+/* The session of a file system that has ended; see fs_free(). */
+static struct fuse_session *ended_session;
+
 /* -- Operations -------------------------------------------------------------------------------- */
 
 static void on_init(void *user, struct fuse_conn_info *conn)
@@ -270,7 +273,11 @@ static void fs_free(Fs *fs)
     free(fs->buffer.mem); /* libfuse's, by malloc() */
     g_free(fs->sandbox);
     g_free(fs);
-    fuse_session_destroy(mount->session);
+    /* Not fuse_session_destroy(): without fuse_session_unmount(), which is the supervisor's
+     * business, it loses memory.  The process is at its end; what must happen now is that the
+     * kernel learns it. */
+    ended_session = mount->session;
+    (void)close(fuse_session_fd(ended_session));
     g_free(mount);
 }
 

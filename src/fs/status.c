@@ -8,6 +8,8 @@
 #include "base/deadline.h"
 #include "base/status-text.h"
 
+#include <unistd.h>
+
 enum { STATUS_FORMAT = 1 };
 
 static const char *const link_names[] = {
@@ -186,6 +188,7 @@ static JsonObject *status_object(const Fs *fs)
     json_object_set_object_member(object, "fuse_requests", requests_object(fs));
     json_object_set_string_member(object, "sandbox", fs->sandbox ? fs->sandbox : "none");
     json_object_set_string_member(object, "version", MAILFS_VERSION);
+    json_object_set_int_member(object, "pid", getppid()); /* the supervisor: the last to end */
     return object;
 }
 

@@ -52,6 +52,7 @@ void store_put_mailbox(Store *store, const Mailbox *mailbox);
 
 /* -- store-sync.c ------------------------------------------------------------------------------ */
 void store_request_sync(Store *store, Mailbox *mailbox, JobPriority priority);
+gboolean store_compare_is_due(const Mailbox *mailbox);
 gboolean store_is_syncing(const Store *store, const Mailbox *mailbox);
 void store_sync_event(Store *store, Event *event);
 void store_sync_done(Store *store, Event *event);

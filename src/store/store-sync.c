@@ -628,7 +628,6 @@ static void run_sync(SyncRun *run)
     Store *store = run->store;
     Mailbox *mailbox = run->mailbox;
     Job *job;
-    gint64 now = store_now();
 
     if (store->link > LINK_ONLINE) {
         g_hash_table_remove(store->syncs, GUINT_TO_POINTER(mailbox->number));
@@ -644,7 +643,7 @@ static void run_sync(SyncRun *run)
         job->known.uidvalidity = mailbox->uidvalidity;
         job->known.uidnext = mailbox->uidnext;
         job->known.highestmodseq = mailbox->highestmodseq;
-        job->known.compare_all = now - mailbox->compared > COMPARE_SECONDS;
+        job->known.compare_all = store_compare_is_due(mailbox);
         job->known.all_flags = job->known.compare_all;
     }
     run->job = job->id;
@@ -657,6 +656,11 @@ static void load(Store *store, Mailbox *mailbox)
         return;
     mailbox->load = MAILBOX_LOADING;
     disk_load_messages(store->disk, mailbox->number, on_loaded, store);
+}
+
+gboolean store_compare_is_due(const Mailbox *mailbox)
+{
+    return store_now() - mailbox->compared > COMPARE_SECONDS;
 }
 
 gboolean store_is_syncing(const Store *store, const Mailbox *mailbox)

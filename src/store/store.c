@@ -334,16 +334,16 @@ static void on_listed(Store *store, const GError *error, gboolean is_first)
         sync_what_cannot_tell(store);
         return;
     }
-    if (inbox) {
+    /* Watching selects it, and what SELECT says is compared as a STATUS is. */
+    if (inbox)
         store->ops->watch(store->backend, inbox->wire);
-        if (!store_is_syncing(store, inbox))
-            store_request_sync(store, inbox, JOB_BACKGROUND);
-    }
     for (guint i = 0; i < store->account->all->len; i++) {
         Mailbox *mailbox = g_ptr_array_index(store->account->all, i);
 
-        /* A listing that was cut short, or never begun: INBOX and what was opened before. */
-        if (is_used(mailbox, now) && !mailbox->is_listed && !store_is_syncing(store, mailbox))
+        /* A listing that was cut short, or never begun, of INBOX and what was opened before; and
+         * the comparison of all UIDs, once a day. */
+        if (is_used(mailbox, now) && !store_is_syncing(store, mailbox) &&
+            (!mailbox->is_listed || store_compare_is_due(mailbox)))
             store_request_sync(store, mailbox, JOB_BACKGROUND);
     }
 }
