@@ -281,9 +281,14 @@ int disk_open_body(Disk *disk, guint16 mailbox, guint64 item, GError **error)
 void disk_remove_body(Disk *disk, guint16 mailbox, guint64 item)
 {
     autofd int folder = open_folder(disk, mailbox, NULL);
+    gint64 key = fresh_key(mailbox, item);
 
-    if (folder >= 0)
-        (void)unlinkat(folder, body_name(item).text, 0);
+    if (folder < 0)
+        return;
+    pthread_mutex_lock(&disk->bodies_lock);
+    (void)unlinkat(folder, body_name(item).text, 0);
+    g_hash_table_remove(disk->fresh, &key);
+    pthread_mutex_unlock(&disk->bodies_lock);
 }
 
 static gboolean hash_file(int fd, guint64 size, guint8 *ret_sha256)

@@ -62,47 +62,30 @@ static DiskMailbox *read_mailbox(sqlite3_stmt *row)
     return mailbox;
 }
 
-/* What the index knows, number -> DiskMailbox. */
-static GHashTable *read_index_mailboxes(Disk *disk, GError **error)
-{
-    g_autoptr(GHashTable) mailboxes =
-        g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)disk_mailbox_free);
-    sqlite3_stmt *row = disk_db_statement(&disk->index, INDEX_MAILBOXES);
-    int more;
-
-    while ((more = disk_db_step(&disk->index, row, error)) > 0) {
-        DiskMailbox *mailbox = read_mailbox(row);
-
-        g_hash_table_replace(mailboxes, GUINT_TO_POINTER(mailbox->number), mailbox);
-    }
-    return more == 0 ? g_steal_pointer(&mailboxes) : NULL;
-}
-
 GPtrArray *disk_load_mailboxes(Disk *disk, GError **error)
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)disk_mailbox_free);
-    g_autoptr(GHashTable) known = NULL;
-    sqlite3_stmt *row = disk_db_statement(&disk->state, STATE_MAILBOXES);
+    sqlite3_stmt *row = disk_db_statement(&disk->index, INDEX_MAILBOXES);
     int more;
 
     g_assert(!disk->thread); /* which would own the databases */
-    known = read_index_mailboxes(disk, error);
-    if (!known)
-        return NULL;
-    while ((more = disk_db_step(&disk->state, row, error)) > 0) {
-        guint number = (guint)sqlite3_column_int(row, 0);
-        DiskMailbox *mailbox = NULL;
-
-        g_hash_table_steal_extended(known, GUINT_TO_POINTER(number), NULL, (gpointer *)&mailbox);
-        if (!mailbox) {
-            mailbox = g_new0(DiskMailbox, 1);
-            mailbox->number = (guint16)number;
-        }
-        g_free(mailbox->wire);
-        mailbox->wire = dup_text(row, 1);
-        g_ptr_array_add(all, mailbox);
-    }
+    while ((more = disk_db_step(&disk->index, row, error)) > 0)
+        g_ptr_array_add(all, read_mailbox(row));
     return more == 0 ? g_steal_pointer(&all) : NULL;
+}
+
+gboolean disk_load_numbers(Disk *disk, DiskNumberFunc func, gpointer user, GError **error)
+{
+    sqlite3_stmt *row = disk_db_statement(&disk->state, STATE_MAILBOXES);
+    int more;
+
+    g_assert(!disk->thread);
+    while ((more = disk_db_step(&disk->state, row, error)) > 0) {
+        g_autofree char *wire = dup_text(row, 1);
+
+        func((guint16)sqlite3_column_int(row, 0), wire, user);
+    }
+    return more == 0;
 }
 
 gboolean disk_read_next_items(Disk *disk, GError **error)

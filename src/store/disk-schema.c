@@ -141,7 +141,7 @@ static const char index_tables[] =
 static const char *const index_statements[INDEX_N_STATEMENTS] = {
     [INDEX_MAILBOXES] = "SELECT number, wire, path, delimiter, list_flags, uidvalidity, uidnext,"
                         " highestmodseq, n_messages, n_unseen, is_listed, used, compared, changed"
-                        " FROM mailbox",
+                        " FROM mailbox ORDER BY number",
     [INDEX_PUT_MAILBOX] = "INSERT OR REPLACE INTO mailbox(number, wire, path, delimiter,"
                           " list_flags, uidvalidity, uidnext, highestmodseq, n_messages,"
                           " n_unseen, is_listed, used, compared, changed)"

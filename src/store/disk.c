@@ -96,6 +96,8 @@ static void note_write(Disk *disk, const Answer *answer)
     disk->body_bytes = (guint64)((gint64)disk->body_bytes + answer->body_bytes);
     if (!answer->request || answer->request->kind != REQUEST_BATCH)
         return;
+    if (disk_batch_is_empty(answer->request->batch)) /* proves nothing */
+        return;
     if (!answer->error)
         g_clear_pointer(&disk->failure, g_free);
     else if (!disk->failure)
@@ -438,6 +440,10 @@ static void ask(Disk *disk, const Request *request)
 
 void disk_submit(Disk *disk, DiskBatch *batch, DiskDoneFunc done, gpointer user)
 {
+    if (!done && disk_batch_is_empty(batch)) {
+        disk_batch_free(batch);
+        return;
+    }
     disk_batch_note_items(batch, disk->next_items);
     ask(disk, &(Request){.kind = REQUEST_BATCH, .batch = batch, .done = done, .user = user});
 }

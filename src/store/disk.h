@@ -62,11 +62,16 @@ typedef struct {
 void disk_mailbox_free(DiskMailbox *mailbox); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DiskMailbox, disk_mailbox_free)
 
-/* All mailboxes known, of DiskMailbox; the caller owns the array.  Blocks briefly; called at the
- * start, before any request.  One of which only the number is known (it was removed, or the cache
- * was lost) has a NULL path and zeroes; one that lost its name to another number in a rename has
- * the wire name "" besides, and its number stays taken. */
+/* The mailboxes that the index knows, of DiskMailbox, by number; the caller owns the array.
+ * Blocks briefly; called at the start, before any request. */
 GPtrArray *disk_load_mailboxes(Disk *disk, GError **error);
+
+/* Every number that was ever given, with the wire name it belongs to; also those of mailboxes
+ * that were removed, or that went with the cache.  A name that comes back is to get its number,
+ * or its items and names cannot be recalled; and no other name may get it.  @wire is "" when
+ * another number took the name over (a rename).  As disk_load_mailboxes(), before any request. */
+typedef void (*DiskNumberFunc)(guint16 number, const char *wire, gpointer user);
+gboolean disk_load_numbers(Disk *disk, DiskNumberFunc func, gpointer user, GError **error);
 
 /* Called on the main context with rows in UID order, at most 1024 a call; takes the messages by
  * stealing them from @messages (what is left is freed).  @is_last comes once, also with no rows
@@ -84,8 +89,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DiskBatch, disk_batch_free)
 gboolean disk_batch_is_empty(const DiskBatch *batch);
 
 /* Inserts or replaces a mailbox by its number (which the model gave; state.db keeps
- * wire <-> number for ever, also after a removal, so that a name coming back has its number).
- * Copies. */
+ * wire <-> number for ever, also after a removal: disk_load_numbers()).  Copies. */
 void disk_batch_put_mailbox(DiskBatch *batch, const DiskMailbox *mailbox);
 /* The mailbox is gone from the server: its rows and bodies go from the index.  Names and item
  * numbers stay in state.db. */
