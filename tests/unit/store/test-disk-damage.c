@@ -263,6 +263,54 @@ static void test_index_damaged_running(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count_loaded(fixture), ==, 3);
 }
 
+/* Makes an index of @table forget a row, so that only whoever changes the row notices: no look at
+ * the pages shows it. */
+static void forget_in_index(const char *folder, const char *file, const char *table,
+                            const char *index)
+{
+    g_autofree char *blind = g_strdup_printf(
+        "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = sql || ' WHERE uid < 0'"
+        " WHERE name = '%s'", index);
+    g_autofree char *move = g_strdup_printf("UPDATE %s SET uid = 90 WHERE item = 9", table);
+    g_autofree char *seeing = g_strdup_printf(
+        "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql,"
+        " ' WHERE uid < 0', '') WHERE name = '%s'", index);
+
+    meddle(folder, file, blind);
+    meddle(folder, file, move);
+    meddle(folder, file, seeing);
+}
+
+/* Damage that only the mark of the last run tells of; once it was acted upon, it is gone. */
+static void test_marked(Fixture *fixture, gconstpointer data)
+{
+    for (guint i = 0; i < 2; i++) {
+        const char *aside = i == 0 ? "cache/index.db.damaged" : "state/state.db.damaged-1";
+        g_autoptr(GError) error = NULL;
+        DiskBatch *batch = disk_batch_new();
+
+        put_inbox(fixture, 20);
+        fixture_close(fixture);
+        if (i == 0)
+            forget_in_index(fixture->cache, "index.db", "message", "message_by_uid");
+        else
+            forget_in_index(fixture->state, "state.db", "item", "item_by_uid");
+        fixture_open(fixture);
+        g_assert_false(exists(fixture->dir, aside));
+        put_message(batch, 1, 9, 91);
+        error = try_submit(fixture, batch);
+        g_assert_error(error, MAIL_ERROR, MAIL_ERROR_CACHE);
+        fixture_reopen(fixture);
+        g_assert_true(exists(fixture->dir, aside));
+        g_assert_true((disk_warning(fixture->disk) != NULL) == (i == 1));
+        put_inbox(fixture, 20);
+        fixture_reopen(fixture);
+        g_assert_null(disk_warning(fixture->disk));
+        g_assert_cmpuint(count_loaded(fixture), ==, 20);
+        g_assert_cmpuint(count_recalled(fixture, 20), ==, 20);
+    }
+}
+
 /* -- A damaged state --------------------------------------------------------------------------- */
 
 /* Part of it is unreadable and the index is gone: what can be read is kept. */
@@ -286,6 +334,19 @@ static void test_state_salvaged(Fixture *fixture, gconstpointer data)
     fixture_reopen(fixture);
     g_assert_null(disk_warning(fixture->disk));
     g_assert_cmpuint(count_recalled(fixture, 5000), ==, n);
+}
+
+/* The mailboxes are unreadable, their items are not: no number is given twice. */
+static void test_state_without_mailboxes(Fixture *fixture, gconstpointer data)
+{
+    put_inbox(fixture, 100);
+    fixture_close(fixture);
+    remove_tree(fixture->cache);
+    scribble(fixture->state, "state.db", 4096, 4096); /* the first table's root */
+    fixture_open(fixture);
+    g_assert_nonnull(disk_warning(fixture->disk));
+    g_assert_cmpuint(disk_next_item(fixture->disk, 1), ==, 101);
+    g_assert_cmpuint(count_recalled(fixture, 100), ==, 100);
 }
 
 /* Nothing of it is readable, but the index knows the same names and numbers. */
@@ -566,7 +627,9 @@ int main(int argc, char **argv)
         {"/disk/damage/index", test_index_damaged},
         {"/disk/damage/index-inside", test_index_damaged_inside},
         {"/disk/damage/index-running", test_index_damaged_running},
+        {"/disk/damage/marked", test_marked},
         {"/disk/damage/state-salvaged", test_state_salvaged},
+        {"/disk/damage/state-without-mailboxes", test_state_without_mailboxes},
         {"/disk/damage/state-from-index", test_state_from_index},
         {"/disk/damage/newer", test_newer},
         {"/disk/damage/second", test_second},
