@@ -193,6 +193,20 @@ Mailbox *account_add(Account *account, const AccountMailboxSpec *spec, GPtrArray
     return parent ? insert(account, spec, parent) : NULL;
 }
 
+void account_reserve(Account *account, guint16 number, const char *wire)
+{
+    char *no_path[] = {NULL};
+    Mailbox *gone;
+
+    if (number == 0 || account_find_number(account, number))
+        return;
+    gone = mailbox_new(number, wire, no_path);
+    gone->is_gone = TRUE;
+    g_ptr_array_add(account->all, gone);
+    if (number >= account->next_number && account->next_number != 0)
+        account->next_number = (guint16)(number + 1);
+}
+
 void account_remove(Account *account, Mailbox *mailbox)
 {
     g_assert(mailbox->parent != NULL);

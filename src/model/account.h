@@ -49,6 +49,9 @@ typedef struct {
 
 Mailbox *account_add(Account *account, const AccountMailboxSpec *spec, GPtrArray *ret_made);
 
+/* @wire is to have @number when it is added, and nobody else is: as if it had been removed. */
+void account_reserve(Account *account, guint16 number, const char *wire);
+
 /* Takes the mailbox out of the tree: is_gone.  Its memory stays until the account's end, for
  * inodes the kernel still holds may name it; its messages are freed.  Children go first. */
 void account_remove(Account *account, Mailbox *mailbox);

@@ -96,13 +96,9 @@ static void restore_mailbox(Store *store, const DiskMailbox *row)
     mailbox->next_item = disk_next_item(store->disk, row->number);
 }
 
-/* In the order of their numbers, so that containers, which were numbered first, come before
- * what lies in them. */
-static gint by_number(gconstpointer a, gconstpointer b)
+static void reserve_number(guint16 number, const char *wire, gpointer user)
 {
-    const DiskMailbox *const *x = a, *const *y = b;
-
-    return (int)(*x)->number - (int)(*y)->number;
+    account_reserve(user, number, wire);
 }
 
 static gboolean restore(Store *store, GError **error)
@@ -111,11 +107,11 @@ static gboolean restore(Store *store, GError **error)
 
     if (!rows)
         return FALSE;
-    g_ptr_array_sort(rows, by_number);
+    /* In the order of their numbers: a container was numbered before what lies in it. */
     for (guint i = 0; i < rows->len; i++)
         restore_mailbox(store, g_ptr_array_index(rows, i));
     store->account->is_listed = rows->len > 0;
-    return TRUE;
+    return disk_load_numbers(store->disk, reserve_number, store->account, error);
 }
 
 static void add_mailbox(Store *store, const ListedMailbox *listed)
