@@ -26,8 +26,15 @@ enum {
     NOTIFIER_END_SECONDS = 2,
 };
 
-/* The session of a file system that has ended; see fs_free(). */
-static struct fuse_session *ended_session;
+/* libfuse's session is never destroyed: without fuse_session_unmount(), which would take the
+ * mount away, fuse_session_destroy() loses memory.  It is kept here to its process's end. */
+static struct fuse_session *volatile kept_session;
+
+static void let_go(struct fuse_session *session)
+{
+    kept_session = session;
+    (void)close(fuse_session_fd(session));
+}
 
 /* -- Operations -------------------------------------------------------------------------------- */
 
@@ -138,8 +145,7 @@ FsMount *fs_mount(const char *dir, const FsMountOptions *options, GError **error
 
 void fs_mount_release(FsMount *mount)
 {
-    /* Not fuse_session_unmount(), which would take the mount away from the worker. */
-    (void)close(fuse_session_fd(mount->session));
+    let_go(mount->session);
     g_free(mount);
 }
 
@@ -273,11 +279,7 @@ static void fs_free(Fs *fs)
     free(fs->buffer.mem); /* libfuse's, by malloc() */
     g_free(fs->sandbox);
     g_free(fs);
-    /* Not fuse_session_destroy(): without fuse_session_unmount(), which is the supervisor's
-     * business, it loses memory.  The process is at its end; what must happen now is that the
-     * kernel learns it. */
-    ended_session = mount->session;
-    (void)close(fuse_session_fd(ended_session));
+    let_go(mount->session);
     g_free(mount);
 }
 

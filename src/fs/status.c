@@ -188,7 +188,7 @@ static JsonObject *status_object(const Fs *fs)
     json_object_set_object_member(object, "fuse_requests", requests_object(fs));
     json_object_set_string_member(object, "sandbox", fs->sandbox ? fs->sandbox : "none");
     json_object_set_string_member(object, "version", MAILFS_VERSION);
-    json_object_set_int_member(object, "pid", getppid()); /* the supervisor: the last to end */
+    json_object_set_int_member(object, "pid", getpid()); /* the worker, which has the cache */
     return object;
 }
 
