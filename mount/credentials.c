@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct {
@@ -141,25 +140,20 @@ static Secret *secret_of_file(const char *path, GError **error)
 {
     /* O_NONBLOCK: a FIFO in its place must not hang the supervisor. */
     autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    struct stat st;
+    g_autoptr(GError) reason = NULL;
 
     if (fd < 0 && errno == ELOOP) {
         mail_fail(error, MAIL_ERROR_LOCKED,
                   "password-file %s is a symbolic link; name the file itself", path);
         return NULL;
     }
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    if (fd < 0) {
         mail_fail(error, MAIL_ERROR_LOCKED, "cannot open password-file %s: %s", path,
                   g_strerror(errno));
         return NULL;
     }
-    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
-        mail_fail(error, MAIL_ERROR_LOCKED, "password-file %s is not a file of your own", path);
-        return NULL;
-    }
-    if (st.st_mode & 0077) {
-        mail_fail(error, MAIL_ERROR_LOCKED,
-                  "others may read password-file %s; correct it with: chmod 600 '%s'", path, path);
+    if (!config_check_password_file(fd, path, &reason)) {
+        mail_fail(error, MAIL_ERROR_LOCKED, "%s", reason->message);
         return NULL;
     }
     return read_secret(fd, path, error);

@@ -10,8 +10,8 @@
  *   directory under the eyes of whatever reads it, and `rsync --delete` or a backup would carry
  *   that on as "all mail was deleted".  For the same reason nothing is mounted anew in place.
  *
- * States come as lines "ACCOUNT WORD ...": WORD is "connecting" while the first login is under
- * way, "online" when it succeeded, anything else is a reason to tell the person who waits.
+ * States come as lines "ACCOUNT WORD ..., ACCOUNT WORD ...": WORD is "connecting" while the first
+ * login is under way, "online" when it succeeded, anything else is told to the person who waits.
  */
 #include "mount/supervisor.h"
 #include "mount/channel.h"
@@ -185,19 +185,29 @@ static void set_phase(Supervisor *s, Phase phase, Deadline deadline)
     s->phase_deadline = deadline;
 }
 
-static void take_state(Supervisor *s, const char *text, gsize length)
+/* @part begins a state line or follows a comma in it: one account's state, or something else. */
+static void take_account_state(Supervisor *s, const char *part)
 {
-    g_autofree char *line = text_printable(text, length, MAX_STATE);
-    g_auto(GStrv) words = g_strsplit_set(line, " ,:;", 3);
+    g_auto(GStrv) words = g_strsplit_set(part, " ,:", 3);
     const ConfigAccount *account = words[0] ? find_account(s, words[0]) : NULL;
 
-    notify_send(s->params->notify, "STATUS=%s", line);
     if (!account || !words[1] || g_hash_table_contains(s->settled, account->id) ||
         strcmp(words[1], "connecting") == 0)
         return;
     g_hash_table_add(s->settled, account->id);
     if (s->phase != RUNNING && strcmp(words[1], "online") != 0)
-        tell(s, line);
+        tell(s, part);
+}
+
+static void take_state(Supervisor *s, const char *text, gsize length)
+{
+    g_autofree char *line = text_printable(text, length, MAX_STATE);
+
+    notify_send(s->params->notify, "STATUS=%s", line);
+    for (const char *part = line; part; part = strstr(part, ", ")) {
+        part += part == line ? 0 : strlen(", ");
+        take_account_state(s, part);
+    }
 }
 
 static void take_ready(Supervisor *s)
