@@ -34,8 +34,8 @@ static void take_answer(guint32 id, Secret *secret, const GError *error, gpointe
 static void set_up(Bed *bed, gconstpointer data)
 {
     bed->folder = g_dir_make_tmp("mailfs-credentials-XXXXXX", NULL);
-    bed->account.id = "work";
-    bed->account.user = "ali";
+    bed->account.id = (char *)"work";
+    bed->account.user = (char *)"ali";
     bed->accounts = g_ptr_array_new();
     g_ptr_array_add(bed->accounts, &bed->account);
     bed->credentials = credentials_new(bed->accounts, "/the/mailfs.conf", take_answer, bed);
@@ -81,9 +81,9 @@ static void test_command_runs_once(Bed *bed, gconstpointer data)
 {
     g_autofree char *script =
         g_strdup_printf("echo >> %s/pw; wc -l < %s/pw; echo second line", bed->folder, bed->folder);
-    char *argv[] = {"/bin/sh", "-c", script, NULL};
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
 
-    bed->account.secret.password_command = argv;
+    bed->account.secret.password_command = (char **)argv;
     /* Those who ask while it runs share the answer. */
     credentials_get(bed->credentials, "work", FALSE, 1);
     credentials_get(bed->credentials, "work", FALSE, 2);
@@ -113,9 +113,9 @@ static void test_command_failures(Bed *bed, gconstpointer data)
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-        char *argv[] = {"/bin/sh", "-c", (char *)cases[i].script, NULL};
+        const char *argv[] = {"/bin/sh", "-c", cases[i].script, NULL};
 
-        bed->account.secret.password_command = argv;
+        bed->account.secret.password_command = (char **)argv;
         credentials_get(bed->credentials, "work", FALSE, (guint32)i);
         wait_for(bed, (guint)i + 1);
         assert_locked(bed, cases[i].words);
@@ -162,14 +162,14 @@ static void test_credential(Bed *bed, gconstpointer data)
     g_autofree char *path = g_build_filename(bed->folder, "pw", NULL);
 
     g_assert_true(g_file_set_contents(path, "from systemd\n", -1, NULL));
-    bed->account.secret.credential = "pw";
+    bed->account.secret.credential = (char *)"pw";
     g_unsetenv("CREDENTIALS_DIRECTORY");
     credentials_get(bed->credentials, "work", FALSE, 1);
     assert_locked(bed, "LoadCredential=pw");
     g_setenv("CREDENTIALS_DIRECTORY", bed->folder, TRUE);
     credentials_get(bed->credentials, "work", FALSE, 2);
     g_assert_cmpstr(bed->secret, ==, "from systemd");
-    bed->account.secret.credential = "../pw";
+    bed->account.secret.credential = (char *)"../pw";
     credentials_get(bed->credentials, "work", TRUE, 3);
     assert_locked(bed, "not the name");
 }
@@ -185,10 +185,10 @@ static void test_nothing_configured(Bed *bed, gconstpointer data)
 
 static void test_limits_and_end(Bed *bed, gconstpointer data)
 {
-    char *argv[] = {"/bin/sleep", "60", NULL};
+    const char *argv[] = {"/bin/sleep", "60", NULL};
     gint64 began = deadline_now();
 
-    bed->account.secret.token_command = argv;
+    bed->account.secret.token_command = (char **)argv;
     for (guint32 i = 0; i <= CREDENTIALS_MAX_WAITING; i++)
         credentials_get(bed->credentials, "work", FALSE, i);
     g_assert_cmpuint(bed->n_answers, ==, 1);

@@ -2,6 +2,7 @@
 #include "mount/mountpoint.h"
 #include "base/error.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
