@@ -57,8 +57,8 @@ gboolean channel_send(int fd, ChannelHead head, const char *text, gsize length, 
     ssize_t n;
 
     if (length > CHANNEL_MAX_TEXT)
-        return mail_fail(error, MAIL_ERROR_TOOBIG, "a message between our processes has %" G_GSIZE_FORMAT
-                         " bytes", length);
+        return mail_fail(error, MAIL_ERROR_TOOBIG,
+                         "a message between our processes has %" G_GSIZE_FORMAT " bytes", length);
     if (passed_fd >= 0)
         attach_fd(&packet, &space, passed_fd);
     do

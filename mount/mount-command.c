@@ -257,7 +257,7 @@ int mount_request_run(const MountRequest *request)
     return code;
 }
 
-/* -- The command line --------------------------------------------------------------------------- */
+/* -- The command line -------------------------------------------------------------------------- */
 
 static int usage(void)
 {

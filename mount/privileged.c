@@ -13,6 +13,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct passwd *find_user(const char *name, GError **error)
@@ -50,13 +51,24 @@ static int mount_fuse(int dir_fd, const struct passwd *user, const char *fsname,
     return steal_fd(&fuse);
 }
 
-/* For good: real, effective and saved ids.  The environment was root's; what names folders in it
- * goes. */
+/* XDG folders may be given in the environment when they are the user's own; root's are not. */
+static void drop_foreign_folders(uid_t user)
+{
+    static const char *const names[] = {"XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME",
+                                        "XDG_DATA_HOME",   "XDG_RUNTIME_DIR"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        const char *folder = g_getenv(names[i]);
+        struct stat st;
+
+        if (folder && (stat(folder, &st) < 0 || st.st_uid != user))
+            g_unsetenv(names[i]);
+    }
+}
+
+/* For good: real, effective and saved ids. */
 static gboolean become(const struct passwd *user, GError **error)
 {
-    static const char *const folders[] = {"XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME",
-                                          "XDG_DATA_HOME",   "XDG_RUNTIME_DIR"};
-
     if (initgroups(user->pw_name, user->pw_gid) < 0 ||
         setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
         setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
@@ -65,8 +77,7 @@ static gboolean become(const struct passwd *user, GError **error)
     g_setenv("USER", user->pw_name, TRUE);
     g_setenv("LOGNAME", user->pw_name, TRUE);
     g_setenv("SHELL", user->pw_shell, TRUE);
-    for (guint i = 0; i < G_N_ELEMENTS(folders); i++)
-        g_unsetenv(folders[i]);
+    drop_foreign_folders(user->pw_uid);
     harden_against_tracing();
     return TRUE;
 }

@@ -8,7 +8,7 @@
 #include <glib.h>
 
 /* Mounts on @dir (resolved) for the user @name with the source @fsname, and becomes @name: ids,
- * groups, HOME, no XDG folders of root's.  The descriptor of /dev/fuse, -1 on failure.  DENIED
- * unless root. */
+ * groups, HOME; XDG folders of the environment stay only where they are that user's own.  The
+ * descriptor of /dev/fuse, -1 on failure.  DENIED unless root. */
 int privileged_mount(const char *dir, const char *name, const char *fsname, gboolean allow_other,
                      GError **error);

@@ -63,7 +63,8 @@ static G_GNUC_NORETURN void become(const char *const *argv, int in_fd, int out_f
 }
 
 /* Forks; @in_fd and @out_fd stay the caller's. */
-static Program *start(const char *what, const char *const *argv, int in_fd, int out_fd, GError **error)
+static Program *start(const char *what, const char *const *argv, int in_fd, int out_fd,
+                      GError **error)
 {
     g_autoptr(Program) program = g_new0(Program, 1);
     autofd int err_write = -1;
@@ -99,7 +100,8 @@ static Program *start(const char *what, const char *const *argv, int in_fd, int 
     return g_steal_pointer(&program);
 }
 
-Program *program_start(const char *what, const char *const *argv, Deadline deadline, GError **error)
+Program *program_start(const char *what, const char *const *argv, Deadline deadline,
+                       GError **error)
 {
     autofd int null = io_open_at(AT_FDCWD, "/dev/null", O_RDONLY, 0, error);
     autofd int out_read = -1, out_write = -1;
@@ -124,7 +126,8 @@ Program *program_start(const char *what, const char *const *argv, Deadline deadl
     return program;
 }
 
-Program *program_start_tunnel(const char *what, const char *const *argv, int *ret_fd, GError **error)
+Program *program_start_tunnel(const char *what, const char *const *argv, int *ret_fd,
+                              GError **error)
 {
     autofd int ours = -1, theirs = -1;
     int pair[2];

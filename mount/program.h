@@ -19,11 +19,13 @@ typedef struct Program Program;
 
 /* Starts @argv with /dev/null as its input and a pipe for its output.  @what names it in
  * messages ("the password command of account work").  At @deadline it is killed. */
-Program *program_start(const char *what, const char *const *argv, Deadline deadline, GError **error);
+Program *program_start(const char *what, const char *const *argv, Deadline deadline,
+                       GError **error);
 
 /* Starts @argv with one end of a socket pair as its input and output; *@ret_fd is the other
  * end, the caller's.  Runs until it ends or is freed. */
-Program *program_start_tunnel(const char *what, const char *const *argv, int *ret_fd, GError **error);
+Program *program_start_tunnel(const char *what, const char *const *argv, int *ret_fd,
+                              GError **error);
 
 /* Kills the whole group of a program that still runs, wipes its output, frees.  NULL is fine. */
 void program_free(Program *program);

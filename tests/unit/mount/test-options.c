@@ -7,7 +7,8 @@ static void test_ours(void)
     g_auto(MountOptions) options = {NULL};
 
     g_assert_true(mount_options_parse("setuid=ali,allow_other", &options, NULL));
-    g_assert_true(mount_options_parse("log=/tmp/a b,config=/etc/x.conf,debug_fuse", &options, NULL));
+    g_assert_true(mount_options_parse("log=/tmp/a b,config=/etc/x.conf,debug_fuse", &options,
+                                      NULL));
     g_assert_cmpstr(options.setuid, ==, "ali");
     g_assert_cmpstr(options.log_path, ==, "/tmp/a b");
     g_assert_cmpstr(options.config_path, ==, "/etc/x.conf");

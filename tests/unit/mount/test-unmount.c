@@ -11,10 +11,10 @@ static const char mountinfo[] =
     "30 27 0:40 / /half rw\n"
     "31 27 0:41 / /half rw - fuse\n"
     "x 27 0:41 / /half rw - fuse a b\n"
-    "40 27 0:57 / /home/ali/Mail rw,nosuid - fuse.mailfs mailfs\\043old rw,user_id=1000,group_id=1\n"
+    "40 27 0:57 / /home/ali/Mail rw - fuse.mailfs mailfs\\043old rw,user_id=1000,group_id=1\n"
     "41 27 0:58 / /home/ali/Mail rw,nosuid shared:7 - fuse.mailfs mailfs\\043new rw,user_id=1001\n"
     "42 27 0:59 / /home/ali/Mail/sub rw - fuse.mailfs mailfs rw,user_id=0\n"
-    "43 27 0:60 / /a\\040b\\011c\\134d\\043 rw - fuse.sshfs host: rw,user_id=4294967294,allow_other\n"
+    "43 27 0:60 / /a\\040b\\011c\\134d\\043 rw - fuse.sshfs host: rw,user_id=4294967294\n"
     "44 27 0:61 / /cut\\04 rw - tmpfs tmpfs rw,user_id=5x";
 
 static void test_parse(void)
