@@ -420,7 +420,7 @@ const ConfigKey config_keys[] = {
      .max = G_GUINT64_CONSTANT(1) << 50},
     {"names", &kind_choice, AT(names), .fallback = "full", .words = names_words},
     {"charset-fallback", &kind_charset, AT(charset_fallback)},
-    {"poll", &kind_duration, AT(poll_seconds), .fallback = "1m", .min = 10,
+    {"poll", &kind_duration, AT(poll_seconds), .fallback = "1m", .min = 1,
      .max = 24 * 60 * 60},
     {"connections", &kind_number, AT(connections), .fallback = "4", .min = 1, .max = 16},
     {"no-fetch-for", &kind_programs, AT(no_fetch_for),

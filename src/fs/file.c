@@ -35,8 +35,10 @@ typedef struct {
     off_t offset;
 } Pending;
 
-static void handle_free(Handle *handle)
+static void handle_free(gpointer data)
 {
+    Handle *handle = data;
+
     body_unref(handle->body);
     g_free(handle);
 }
@@ -82,8 +84,9 @@ static void reply_open(fuse_req_t req, fuse_ino_t ino, Handle *handle,
     fi->fh = (uint64_t)(uintptr_t)handle;
     fi->keep_cache = 1; /* bodies never change */
     fi->noflush = 1;
+    fs_handle_add(fs, handle, handle_free);
     if (fuse_reply_open(req, fi) != 0)
-        handle_free(handle); /* interrupted: no RELEASE will come */
+        fs_handle_free(fs, handle); /* interrupted: no RELEASE will come */
 }
 
 static void on_opened(Body *body, gpointer user)
@@ -169,12 +172,7 @@ void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    Inode inode;
-
-    if (inode_unpack(ino, &inode) && inode.kind == INODE_VIRTUAL)
-        virtual_release((guint)inode.item, fi);
-    else
-        handle_free((Handle *)(uintptr_t)fi->fh);
+    fs_handle_free(fs_of(req), (gpointer)(uintptr_t)fi->fh);
     (void)fuse_reply_err(req, 0);
 }
 

@@ -54,12 +54,27 @@ struct Fs {
     gint64 started; /* Unix time */
     guint n_signals;
     GHashTable *jobs; /* control.c: what `mailfs sync|fetch` wait for */
+    GHashTable *handles; /* open files -> what frees them, should the end come before RELEASE */
     guint64 last_job;
 };
 
 static inline Fs *fs_of(fuse_req_t req)
 {
     return ((FsMount *)fuse_req_userdata(req))->fs;
+}
+
+/* What fi->fh names is known to the Fs from OPEN to RELEASE. */
+static inline void fs_handle_add(Fs *fs, gpointer handle, void (*free_handle)(gpointer))
+{
+    g_hash_table_insert(fs->handles, handle, (gpointer)free_handle);
+}
+
+static inline void fs_handle_free(Fs *fs, gpointer handle)
+{
+    void (*free_handle)(gpointer) = g_hash_table_lookup(fs->handles, handle);
+
+    g_hash_table_remove(fs->handles, handle);
+    free_handle(handle);
 }
 
 /* -- node.c ------------------------------------------------------------------------------------ */
@@ -146,7 +161,6 @@ void virtual_stat(const Fs *fs, guint item, struct stat *ret_stat);
 void virtual_open(fuse_req_t req, guint item, struct fuse_file_info *fi);
 void virtual_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);
 void virtual_write(fuse_req_t req, const char *data, size_t size, struct fuse_file_info *fi);
-void virtual_release(guint item, struct fuse_file_info *fi);
 
 FsEvents *fs_events_new(void);
 void fs_events_free(FsEvents *events);

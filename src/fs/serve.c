@@ -257,6 +257,7 @@ static Fs *fs_new(FsMount *mount, const FsServeParams *params)
     fs->params = *params;
     fs->stores = g_ptr_array_new_with_free_func((GDestroyNotify)store_close);
     fs->events = fs_events_new();
+    fs->handles = g_hash_table_new(g_direct_hash, g_direct_equal);
     fs->jobs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, fs_control_free_job);
     g_queue_init(&fs->waits);
     fs->uid = geteuid();
@@ -269,7 +270,11 @@ static Fs *fs_new(FsMount *mount, const FsServeParams *params)
 static void fs_free(Fs *fs)
 {
     FsMount *mount = fs->mount;
+    g_autoptr(GList) open_handles = g_hash_table_get_keys(fs->handles);
 
+    for (GList *link = open_handles; link; link = link->next)
+        fs_handle_free(fs, link->data);
+    g_hash_table_unref(fs->handles);
     g_hash_table_unref(fs->jobs);
     g_ptr_array_unref(fs->stores);
     fs_events_free(fs->events);

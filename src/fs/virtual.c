@@ -77,9 +77,19 @@ void virtual_stat(const Fs *fs, guint item, struct stat *ret_stat)
 
 /* -- Open, release ----------------------------------------------------------------------------- */
 
+static void handle_free(gpointer data)
+{
+    Handle *handle = data;
+
+    g_free(handle->text);
+    if (handle->request)
+        g_string_free(handle->request, TRUE);
+    g_free(handle);
+}
+
 void virtual_open(fuse_req_t req, guint item, struct fuse_file_info *fi)
 {
-    const Fs *fs = fs_of(req);
+    Fs *fs = fs_of(req);
     Handle *handle;
 
     if (item == VIRTUAL_DIRECTORY) {
@@ -104,18 +114,9 @@ void virtual_open(fuse_req_t req, guint item, struct fuse_file_info *fi)
     fi->fh = (uint64_t)(uintptr_t)handle;
     fi->direct_io = 1;
     fi->nonseekable = item == VIRTUAL_EVENTS;
+    fs_handle_add(fs, handle, handle_free);
     if (fuse_reply_open(req, fi) != 0)
-        virtual_release(item, fi);
-}
-
-void virtual_release(guint item, struct fuse_file_info *fi)
-{
-    Handle *handle = (Handle *)(uintptr_t)fi->fh;
-
-    g_free(handle->text);
-    if (handle->request)
-        g_string_free(handle->request, TRUE);
-    g_free(handle);
+        fs_handle_free(fs, handle);
 }
 
 /* -- Events ------------------------------------------------------------------------------------ */

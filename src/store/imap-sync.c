@@ -139,7 +139,9 @@ static Message *make_message(const ImapSync *sync, const ImapFetch *fetch)
     message->uid = fetch->uid;
     message->flags = (guint16)fetch->flags;
     message_set_keywords(message, fetch->keywords);
-    message->size = fetch->size;
+    /* No message is empty: a server that says 0 does not know.  Its header is the least that it
+     * can be, until the body is seen. */
+    message->size = fetch->size ? fetch->size : MAX(fetch->header_length, 1);
     message->date = fetch->date;
     if (sync->job->known.want_names && fetch->items & IMAP_FETCH_HEADER) {
         g_autofree char *id = header_message_id(fetch->header, fetch->header_length);

@@ -154,7 +154,7 @@ static const struct {
     {WORK "cache-max=2Q\n", "%s:5: cache-max: '2Q' is no size such as 300M or 2G"},
     {WORK "cache-max=10K\n", "%s:5: cache-max: '10K' is not between 1M and 1024T"},
     {WORK "poll=60\n", "%s:5: poll: '60' is no time such as 60s, 5m, 2h or 30d"},
-    {WORK "poll=1s\n", "%s:5: poll: '1s' is not between 10s and 1d"},
+    {WORK "poll=0s\n", "%s:5: poll: '0s' is not between 1s and 1d"},
     {WORK "connections=0\n", "%s:5: connections: '0' is not between 1 and 16"},
     {WORK "connections=1K\n", "%s:5: connections: '1K' is no number"},
     {WORK "connections=-1\n", "%s:5: connections: '-1' is no number"},
