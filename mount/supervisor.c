@@ -383,13 +383,20 @@ static int run_until_worker_ends(Supervisor *s)
     return status;
 }
 
-static void clean_up_mount(const Supervisor *s)
+/* FALSE when it was unmounted already, or what is there is somebody else's by now. */
+static gboolean is_mounted(const Supervisor *s)
 {
     g_autoptr(MountEntry) entry = mount_entry_find(s->params->mountpoint);
+
+    return entry && entry->id == s->params->mount_id;
+}
+
+static void clean_up_mount(const Supervisor *s)
+{
     g_autoptr(GError) error = NULL;
 
-    if (!entry || entry->id != s->params->mount_id)
-        return; /* unmounted already, or somebody else's by now */
+    if (!is_mounted(s))
+        return;
     /* Nobody answers there any more, so what still has a file open loses nothing by "lazily". */
     if (!unmount_lazily(s->params->mountpoint, &error))
         tell(s, error->message);
@@ -407,9 +414,11 @@ static int conclude(const Supervisor *s, int status)
         clean_up_mount(s);
     if (is_clean || (s->is_ending && s->was_ready))
         return EX_OK;
-    if (s->was_ready)
+    if (s->was_ready && is_mounted(s))
         sentence = g_strdup_printf("the worker %s; %s stays unreadable until: mailfs mount", how,
                                    s->params->mountpoint);
+    else if (s->was_ready)
+        sentence = g_strdup_printf("the worker %s", how);
     else if (!s->has_told)
         sentence = g_strdup_printf("the worker %s before it was ready", how);
     if (sentence) {

@@ -3,6 +3,7 @@
  */
 #include "mount/worker.h"
 #include "mount/channel.h"
+#include "mount/harden.h"
 #include "mount/remote-broker.h"
 #include "mount/sandbox.h"
 
@@ -63,6 +64,14 @@ static void allow_folder(SandboxRules *rules, char *base, const char *id)
     sandbox_allow_write(rules, folder);
 }
 
+/* A sanitizer's report names functions by reading the program itself. */
+static void allow_program(SandboxRules *rules)
+{
+    g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
+
+    sandbox_allow_read(rules, program);
+}
+
 static char *prepare(gpointer user)
 {
     Worker *worker = user;
@@ -71,6 +80,8 @@ static char *prepare(gpointer user)
     g_autofree char *data = config_data_dir();
 
     sandbox_allow_system(rules);
+    if (HARDEN_HAS_SANITIZER)
+        allow_program(rules);
     for (guint i = 0; i < params->accounts->len; i++) {
         const ConfigAccount *account = g_ptr_array_index(params->accounts, i);
 
