@@ -293,7 +293,7 @@ static char *carry_out(Fs *fs, JsonObject *object)
 {
     const char *command = text_of(object, "command");
     g_autoptr(GError) error = NULL;
-    FsNode node;
+    FsNode node = {0};
 
     if (g_str_equal(command, "status"))
         return fs_status_json(fs);

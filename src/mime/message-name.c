@@ -321,6 +321,7 @@ char *message_name_make(const char *header, gsize length, gint64 internal_date, 
     GString *sender = make_sender(header, length, charset_fallback);
     gsize taken = DATE_OCTETS + 1 + sender->len + 1 + n_ending;
     GString *subject = make_subject(header, length, charset_fallback, LIMIT_NAME - taken);
+    char *exact;
 
     append_date(name, CLAMP(internal_date, 0, LATEST));
     g_string_append_c(name, '_');
@@ -330,7 +331,10 @@ char *message_name_make(const char *header, gsize length, gint64 internal_date, 
     g_string_append_len(name, ending, (gssize)n_ending);
     g_string_free(sender, TRUE);
     g_string_free(subject, TRUE);
-    return g_string_free(name, FALSE);
+    /* Exactly as long as it is: there are hundreds of thousands of them, kept for ever. */
+    exact = g_strndup(name->str, name->len);
+    g_string_free(name, TRUE);
+    return exact;
 }
 
 char *message_name_from_uid(guint32 uid)
