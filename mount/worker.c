@@ -93,7 +93,6 @@ static char *prepare(gpointer user)
     sandbox_allow_write(rules, data);
     sandbox_allow_write(rules, params->wirelog_dir);
     worker->sandbox = sandbox_apply(rules);
-    worker->serve.sandbox = worker->sandbox;
     g_info("sandbox: %s", worker->sandbox);
     return g_strdup(worker->sandbox);
 }

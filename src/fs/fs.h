@@ -34,13 +34,13 @@ typedef struct {
     const char *mountpoint; /* for messages */
     const char *wirelog_dir; /* or NULL */
     Broker *broker;
-    const char *sandbox;  /* what `status` says of it, a sentence; asked for after prepare() */
 
     /* Called once the caches are open (locks taken, databases read) and before any thread or
      * network is used: the worker locks itself in here (Landlock, seccomp) and returns what
      * `status` shall say of it.  The caller owns the string.  May be NULL. */
     char *(*prepare)(gpointer user);
-    /* Called from the main loop when requests are answered: the supervisor may let the parent go. */
+    /* Called from the main loop when requests are answered: the supervisor may let its parent
+     * go. */
     void (*ready)(gpointer user);
     /* A new one-line state ("work online, INBOX 50 000"): sd_notify STATUS=. */
     void (*state)(const char *line, gpointer user);

@@ -1,53 +1,13 @@
-/* The IMAP backend: up to four connections an account, a thread each.
+/* The IMAP backend as the main thread knows it: jobs in, events out, start and stop.
  *
- * The threads are straight-line blocking code.  Connection 0 watches: it keeps the account's
- * state, waits in IDLE or NOTIFY, and does the listing and syncing, which are what follows from
- * an event.  Connection 1 is interactive: one body at a time, for somebody who waits.  The
- * others are bulk, so that read-ahead never stands before a read.  With fewer connections (by configuration,
- * or because the server refuses more) the roles move together.
- *
- * Only connection 0 decides whether the account is online.  While it cannot connect, queued jobs
- * fail at once: offline is a state with an answer, not a wait.
+ * What happens in between is imap-connection.c's, a thread a connection.
  */
 #include "store/imap-internal.h"
-#include "base/error.h"
 #include "base/limits.h"
 #include "client/imap-name.h"
 
-#include <string.h>
-
 enum {
-    MAX_CONNECTIONS = 16,
-    REST_SECONDS = 300,      /* an unused connection is closed after this */
-    POLITE_MS = 700,         /* for LOGOUT at the end */
-    RELEARN_SECONDS = 600,   /* when "too many connections" is tried again */
-    LOCKED_RETRY_SECONDS = 60, /* a keyring is unlocked by a person */
-};
-
-struct ImapBackend {
-    /* Set once. */
-    BackendParams params;
-    GMainContext *context;
-    JobQueue *queue;
-    guint n_connections;
-    ImapConnection *connections[MAX_CONNECTIONS];
-
-    /* Under the lock. */
-    GMutex lock;
-    gboolean is_stopping;
-    gboolean is_online;
-    guint n_allowed; /* connections that the server lets us have */
-    Deadline relearn;
-    char *watched; /* wire name, or NULL */
-    GHashTable *counts;
-    guint64 octets_in, octets_out;
-    guint n_open;
-    GQueue inbox; /* of Event, for the main thread */
-    guint drain;  /* source id of the dispatch that is due, or 0 */
-
-    /* Atomic. */
-    int retry_now; /* somebody asked for a connection: the back-off is over */
-    int n_ended;   /* threads that are at their end */
+    POLITE_MS = 700, /* for LOGOUT at the end */
 };
 
 const ConfigAccount *imap_config(const ImapConnection *connection)
@@ -97,137 +57,6 @@ void imap_post(ImapConnection *connection, Event *event)
     g_mutex_unlock(&backend->lock);
 }
 
-static void post_link(ImapConnection *connection, LinkState state, const GError *error)
-{
-    Event *event = event_new(EVENT_LINK, NULL);
-
-    event->link = state;
-    if (error)
-        event->error = g_error_copy(error);
-    if (connection->session) {
-        event->server = g_strdup(imap_session_server_id(connection->session));
-        event->mechanism = g_strdup(imap_session_mechanism(connection->session));
-    }
-    event->is_whole = connection->is_notified;
-    imap_post(connection, event);
-}
-
-static void post_changed(ImapConnection *connection, const char *wire)
-{
-    Event *event = event_new(EVENT_CHANGED, NULL);
-
-    event->wire = g_strdup(wire);
-    imap_post(connection, event);
-}
-
-/* -- The session's handler: data goes to the job that wants it --------------------------------- */
-
-static void on_fetch(gpointer user, const ImapFetch *fetch)
-{
-    ImapConnection *connection = user;
-
-    if (connection->fetches->len > 0 && fetch->items & IMAP_FETCH_BODY)
-        imap_fetch_end(connection, fetch);
-    else if (connection->sync)
-        imap_sync_fetch(connection->sync, fetch);
-    else
-        connection->has_changed = TRUE;
-}
-
-static void on_body_begin(gpointer user, guint32 uid, guint64 size)
-{
-    imap_fetch_begin(user, uid, size);
-}
-
-static void on_body_data(gpointer user, const void *data, gsize length)
-{
-    imap_fetch_data(user, data, length);
-}
-
-static void on_exists(gpointer user, guint32 n_messages)
-{
-    ImapConnection *connection = user;
-
-    if (!connection->sync)
-        connection->has_changed = TRUE;
-}
-
-static void on_expunge(gpointer user, guint32 seq)
-{
-    ((ImapConnection *)user)->has_changed = TRUE;
-}
-
-static void on_vanished(gpointer user, const UidSet *uids, gboolean earlier)
-{
-    ImapConnection *connection = user;
-
-    if (connection->sync)
-        imap_sync_vanished(connection->sync, uids, earlier);
-    else
-        connection->has_changed = TRUE;
-}
-
-static void on_list(gpointer user, const ImapListItem *item)
-{
-    ImapConnection *connection = user;
-
-    if (connection->list)
-        imap_list_item(connection->list, item);
-    else
-        connection->list_changed = TRUE;
-}
-
-static void on_status(gpointer user, const ImapStatus *status)
-{
-    imap_post_status(user, status);
-}
-
-static void on_quota(gpointer user, const char *root, guint64 used_kib, guint64 limit_kib)
-{
-    Event *event = event_new(EVENT_QUOTA, NULL);
-
-    event->used = used_kib * 1024;
-    event->limit = limit_kib * 1024;
-    imap_post(user, event);
-}
-
-static void on_my_rights(gpointer user, const char *mailbox, const char *rights)
-{
-    Event *event = event_new(EVENT_MAILBOXES, NULL);
-    ListedMailbox listed = {0};
-
-    /* Only what a reader needs to know: may messages be put in or taken out at all? */
-    listed.wire = g_strdup(mailbox);
-    listed.is_readonly = !strpbrk(rights, "ite");
-    event->mailboxes = g_array_new(FALSE, FALSE, sizeof(ListedMailbox));
-    g_array_set_clear_func(event->mailboxes, (GDestroyNotify)listed_mailbox_clear);
-    g_array_append_val(event->mailboxes, listed);
-    imap_post(user, event);
-}
-
-static void on_alert(gpointer user, const char *text)
-{
-    ImapConnection *connection = user;
-
-    g_message("%s: the server says: %s", imap_config(connection)->id, text);
-}
-
-static const ImapHandler handler = {
-    .body_begin = on_body_begin,
-    .body_data = on_body_data,
-    .fetch = on_fetch,
-    .exists = on_exists,
-    .expunge = on_expunge,
-    .vanished = on_vanished,
-    .list = on_list,
-    .status = on_status,
-    .quota = on_quota,
-    .my_rights = on_my_rights,
-    .alert = on_alert,
-};
-
-/* -- Commands ---------------------------------------------------------------------------------- */
-
 void imap_count(ImapConnection *connection, const char *name)
 {
     ImapBackend *backend = connection->backend;
@@ -237,37 +66,6 @@ void imap_count(ImapConnection *connection, const char *name)
     n = GPOINTER_TO_UINT(g_hash_table_lookup(backend->counts, name));
     g_hash_table_insert(backend->counts, (gpointer)name, GUINT_TO_POINTER(n + 1));
     g_mutex_unlock(&backend->lock);
-}
-
-guint imap_send(ImapConnection *connection, ImapCommand *command, const char *name,
-                GError **error)
-{
-    imap_count(connection, name);
-    return imap_session_send(connection->session, command, error);
-}
-
-gboolean imap_run(ImapConnection *connection, ImapCommand *command, const char *name,
-                  GError **error)
-{
-    imap_count(connection, name);
-    return imap_session_run(connection->session, command, NULL, error);
-}
-
-gboolean imap_select_again(ImapConnection *connection, const char *wire, const ImapKnown *known,
-                           GError **error)
-{
-    imap_count(connection, "EXAMINE");
-    connection->has_changed = FALSE;
-    return imap_session_select(connection->session, wire, TRUE, known, &connection->selected,
-                               error);
-}
-
-gboolean imap_select(ImapConnection *connection, const char *wire, GError **error)
-{
-    const char *selected = imap_session_selected(connection->session);
-
-    return (selected && g_str_equal(selected, wire)) ||
-           imap_select_again(connection, wire, NULL, error);
 }
 
 /* -- Roles ------------------------------------------------------------------------------------- */
@@ -280,8 +78,7 @@ static const JobRoles role_interactive = 1u << JOB_INTERACTIVE | KIND(JOB_FETCH)
 static const JobRoles role_bulk =
     (ALL_PRIORITIES & ~(1u << JOB_INTERACTIVE)) | KIND(JOB_FETCH) | KIND(JOB_SYNC);
 
-/* What connection @number does when @n_allowed may be open.  Returns how many of @ret_roles. */
-static guint roles_of(guint number, guint n_allowed, JobRoles ret_roles[3])
+guint imap_roles(guint number, guint n_allowed, JobRoles ret_roles[IMAP_MAX_ROLES])
 {
     guint n = 0;
 
@@ -294,462 +91,6 @@ static guint roles_of(guint number, guint n_allowed, JobRoles ret_roles[3])
     if (number >= 2 || (number == 0 && n_allowed <= 2))
         ret_roles[n++] = role_bulk;
     return n;
-}
-
-static Job *take_job(ImapConnection *connection, const Job *match)
-{
-    ImapBackend *backend = connection->backend;
-    JobRoles roles[3];
-    guint n_allowed, n_roles;
-    Job *job;
-
-    g_mutex_lock(&backend->lock);
-    if (backend->n_allowed < backend->n_connections && deadline_passed(backend->relearn))
-        backend->n_allowed = backend->n_connections;
-    n_allowed = backend->n_allowed;
-    g_mutex_unlock(&backend->lock);
-    n_roles = roles_of(connection->number, n_allowed, roles);
-    job = job_queue_take(backend->queue, roles, n_roles, match);
-    if (job) {
-        g_mutex_lock(&backend->lock);
-        g_array_append_val(connection->running, job->id);
-        g_mutex_unlock(&backend->lock);
-    }
-    return job;
-}
-
-Job *imap_next_like(ImapConnection *connection, const Job *job)
-{
-    return take_job(connection, job);
-}
-
-static void forget_running(ImapConnection *connection, const Job *job)
-{
-    ImapBackend *backend = connection->backend;
-
-    g_mutex_lock(&backend->lock);
-    for (guint i = 0; i < connection->running->len; i++)
-        if (g_array_index(connection->running, guint64, i) == job->id) {
-            g_array_remove_index_fast(connection->running, i);
-            break;
-        }
-    g_mutex_unlock(&backend->lock);
-}
-
-void imap_finish(ImapConnection *connection, Job *job, GError *error)
-{
-    Event *event = event_new(EVENT_DONE, job);
-
-    forget_running(connection, job);
-    event->error = error ? g_error_copy(error) : NULL;
-    event->done = job;
-    imap_post(connection, event);
-}
-
-static gboolean is_stopping(ImapBackend *backend)
-{
-    gboolean stopping;
-
-    g_mutex_lock(&backend->lock);
-    stopping = backend->is_stopping;
-    g_mutex_unlock(&backend->lock);
-    return stopping;
-}
-
-/* -- Connecting -------------------------------------------------------------------------------- */
-
-static void count_traffic(ImapConnection *connection)
-{
-    ImapBackend *backend = connection->backend;
-    guint64 in, out;
-
-    if (!connection->session)
-        return;
-    imap_session_octets(connection->session, &in, &out);
-    g_mutex_lock(&backend->lock);
-    backend->octets_in += in - connection->counted_in;
-    backend->octets_out += out - connection->counted_out;
-    g_mutex_unlock(&backend->lock);
-    connection->counted_in = in;
-    connection->counted_out = out;
-}
-
-static void close_session(ImapConnection *connection, gboolean politely)
-{
-    ImapBackend *backend = connection->backend;
-
-    if (!connection->session)
-        return;
-    if (politely)
-        imap_session_logout(connection->session);
-    count_traffic(connection);
-    g_clear_pointer(&connection->session, imap_session_free);
-    connection->is_notified = FALSE;
-    connection->has_changed = FALSE;
-    connection->counted_in = connection->counted_out = 0;
-    memset(&connection->selected, 0, sizeof connection->selected);
-    g_mutex_lock(&backend->lock);
-    backend->n_open--;
-    g_mutex_unlock(&backend->lock);
-}
-
-static void set_online(ImapConnection *connection, LinkState state, const GError *error)
-{
-    ImapBackend *backend = connection->backend;
-
-    g_mutex_lock(&backend->lock);
-    backend->is_online = state == LINK_ONLINE;
-    g_mutex_unlock(&backend->lock);
-    post_link(connection, state, error);
-}
-
-/* A connection beyond the first was refused: do with fewer for a while. */
-static void learn_limit(ImapConnection *connection, const GError *error)
-{
-    ImapBackend *backend = connection->backend;
-
-    if (connection->number == 0 || !mail_error_is(error, MAIL_ERROR_BUSY))
-        return;
-    g_mutex_lock(&backend->lock);
-    backend->n_allowed = MIN(backend->n_allowed, connection->number);
-    backend->relearn = deadline_in(RELEARN_SECONDS);
-    g_mutex_unlock(&backend->lock);
-    g_message("%s: the server allows %u connections (%s)", imap_config(connection)->id,
-              connection->number, error->message);
-    cancel_raise(backend->connections[0]->wake);
-}
-
-static Cancel *fresh_cancel(ImapConnection *connection)
-{
-    ImapBackend *backend = connection->backend;
-    Cancel *cancel;
-
-    g_mutex_lock(&backend->lock);
-    cancel_unref(connection->cancel);
-    connection->cancel = cancel_new();
-    if (backend->is_stopping)
-        cancel_raise(connection->cancel);
-    cancel = connection->cancel;
-    g_mutex_unlock(&backend->lock);
-    return cancel;
-}
-
-static gboolean open_session(ImapConnection *connection, GError **error)
-{
-    ImapBackend *backend = connection->backend;
-    const ConfigAccount *config = imap_config(connection);
-    g_autoptr(ImapSession) session = NULL;
-    g_autoptr(GError) failure = NULL;
-    ImapSessionParams params = {
-        .account = config->id,
-        .number = connection->number + 1,
-        .endpoint = config->endpoint,
-        .user = config->user,
-        .auth = config->auth,
-        .is_token = config_uses_token(config),
-        .compress = config->compress,
-        .broker = backend->params.broker,
-        .cancel = fresh_cancel(connection),
-    };
-
-    if (connection->session)
-        return TRUE;
-    session = imap_session_new(&params, &handler, connection);
-    imap_count(connection, "LOGIN");
-    if (!imap_session_open(session, &failure)) {
-        learn_limit(connection, failure);
-        g_propagate_error(error, g_steal_pointer(&failure));
-        return FALSE;
-    }
-    connection->session = g_steal_pointer(&session);
-    connection->n_failures = 0;
-    g_mutex_lock(&backend->lock);
-    backend->n_open++;
-    g_mutex_unlock(&backend->lock);
-    return TRUE;
-}
-
-static LinkState state_of(const GError *error)
-{
-    if (mail_error_is(error, MAIL_ERROR_AUTH) || mail_error_is(error, MAIL_ERROR_DENIED) ||
-        mail_error_is(error, MAIL_ERROR_UNSUPPORTED))
-        return LINK_REFUSED;
-    if (mail_error_is(error, MAIL_ERROR_LOCKED))
-        return LINK_LOCKED;
-    return LINK_OFFLINE;
-}
-
-/* 1 s, doubled up to 5 minutes, +-20 % so that a thousand clients do not come back at once.
- * Refused credentials wait for a person. */
-static Deadline next_retry(ImapConnection *connection, LinkState state)
-{
-    gint64 ms = 1000LL << MIN(connection->n_failures, 9);
-
-    connection->n_failures++;
-    if (state == LINK_REFUSED)
-        return DEADLINE_NEVER;
-    if (state == LINK_LOCKED)
-        return deadline_in(LOCKED_RETRY_SECONDS);
-    ms = MIN(ms, LIMIT_BACKOFF_SECONDS * 1000LL);
-    return deadline_in_ms(ms * g_random_int_range(80, 121) / 100);
-}
-
-static void fail_queued(ImapConnection *connection, GError *error)
-{
-    g_autoptr(GPtrArray) jobs = job_queue_drain(connection->backend->queue);
-
-    for (guint i = 0; i < jobs->len; i++)
-        imap_finish(connection, g_ptr_array_index(jobs, i), error);
-}
-
-/* -- Running jobs ------------------------------------------------------------------------------ */
-
-static void retry_or_finish(ImapConnection *connection, Job *job, GError *error)
-{
-    gboolean again = mail_error_is_connection(error) && job->n_tries == 0 &&
-                     !is_stopping(connection->backend);
-
-    if (!again) {
-        imap_finish(connection, job, error);
-        return;
-    }
-    job->n_tries++;
-    forget_running(connection, job);
-    job_queue_push_front(connection->backend->queue, job);
-}
-
-static gboolean run_job(ImapConnection *connection, Job *job, GPtrArray *unfinished,
-                        GError **error)
-{
-    switch (job->kind) {
-    case JOB_LIST:
-        return imap_list_run(connection, job, error);
-    case JOB_SYNC:
-        return imap_sync_run(connection, job, error);
-    case JOB_FETCH:
-        return imap_fetch_run(connection, job, unfinished, error);
-    }
-    g_assert_not_reached();
-}
-
-static void serve(ImapConnection *connection, Job *job)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) unfinished = g_ptr_array_new();
-    gboolean is_fetch = job->kind == JOB_FETCH;
-
-    if (!open_session(connection, &error)) {
-        if (connection->number == 0) {
-            LinkState state = state_of(error);
-
-            connection->retry = next_retry(connection, state);
-            set_online(connection, state, error);
-            imap_finish(connection, job, error);
-            fail_queued(connection, error);
-        } else if (mail_error_is(error, MAIL_ERROR_BUSY) && job->n_tries == 0) {
-            /* Fewer connections than we hoped for: another one takes it. */
-            job->n_tries++;
-            forget_running(connection, job);
-            job_queue_push_front(connection->backend->queue, job);
-            cancel_raise(connection->backend->connections[0]->wake);
-        } else {
-            imap_finish(connection, job, error);
-        }
-        return;
-    }
-    if (run_job(connection, job, unfinished, &error)) {
-        if (!is_fetch)
-            imap_finish(connection, job, NULL);
-        return;
-    }
-    if (!is_fetch)
-        g_ptr_array_add(unfinished, job);
-    g_debug("%s#%u: %s", imap_config(connection)->id, connection->number + 1, error->message);
-    if (mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED))
-        close_session(connection, FALSE);
-    for (guint i = 0; i < unfinished->len; i++)
-        retry_or_finish(connection, g_ptr_array_index(unfinished, i), error);
-}
-
-/* -- Watching ---------------------------------------------------------------------------------- */
-
-static char *watched(ImapBackend *backend)
-{
-    char *wire;
-
-    g_mutex_lock(&backend->lock);
-    wire = g_strdup(backend->watched);
-    g_mutex_unlock(&backend->lock);
-    return wire;
-}
-
-/* What SELECT says is a STATUS: the main thread compares it with what it knows. */
-static void post_selected(ImapConnection *connection, const char *wire)
-{
-    ImapStatus status = {
-        .mailbox = wire,
-        .items = IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDVALIDITY,
-        .messages = connection->selected.exists,
-        .uidvalidity = connection->selected.uidvalidity,
-        .uidnext = connection->selected.uidnext,
-        .highestmodseq = connection->selected.highestmodseq,
-    };
-
-    if (status.uidnext)
-        status.items |= IMAP_STATUS_UIDNEXT;
-    if (status.highestmodseq)
-        status.items |= IMAP_STATUS_HIGHESTMODSEQ;
-    imap_post_status(connection, &status);
-}
-
-static gboolean prepare_watch(ImapConnection *connection, GError **error)
-{
-    g_autofree char *wire = watched(connection->backend);
-    const char *selected = imap_session_selected(connection->session);
-
-    if (wire && g_strcmp0(selected, wire) != 0) {
-        if (!imap_select(connection, wire, error))
-            return FALSE;
-        post_selected(connection, wire);
-    }
-    if (!connection->is_notified && imap_session_has(connection->session, IMAP_CAP_NOTIFY)) {
-        g_autoptr(GError) refused = NULL;
-
-        imap_count(connection, "NOTIFY");
-        if (imap_session_notify(connection->session, &refused)) {
-            connection->is_notified = TRUE;
-            post_link(connection, LINK_ONLINE, NULL);
-        } else if (mail_error_is_connection(refused)) {
-            g_propagate_error(error, g_steal_pointer(&refused));
-            return FALSE;
-        }
-    }
-    return TRUE;
-}
-
-/* Says what unasked data came; the main thread answers with a sync. */
-static void report_changes(ImapConnection *connection)
-{
-    const char *selected =
-        connection->session ? imap_session_selected(connection->session) : NULL;
-
-    if (connection->has_changed && selected)
-        post_changed(connection, selected);
-    if (connection->list_changed)
-        post_changed(connection, "");
-    connection->has_changed = FALSE;
-    connection->list_changed = FALSE;
-}
-
-static void lost(ImapConnection *connection, GError *error)
-{
-    LinkState state = state_of(error);
-
-    close_session(connection, FALSE);
-    if (is_stopping(connection->backend))
-        return;
-    /* The first try after a connection that worked comes at once. */
-    connection->retry = connection->n_failures == 0 && state == LINK_OFFLINE
-                            ? deadline_in_ms(200)
-                            : next_retry(connection, state);
-    connection->n_failures = MAX(connection->n_failures, 1);
-    set_online(connection, state == LINK_OFFLINE ? LINK_CONNECTING : state, error);
-}
-
-static void connect_or_wait(ImapConnection *connection)
-{
-    g_autoptr(GError) error = NULL;
-    LinkState state;
-
-    if (g_atomic_int_compare_and_exchange(&connection->backend->retry_now, 1, 0))
-        connection->retry = 0;
-    if (connection->retry && !deadline_passed(connection->retry)) {
-        GPollFD poll = {cancel_fd(connection->wake), G_IO_IN, 0};
-        int ms = deadline_poll_ms(connection->retry);
-
-        (void)g_poll(&poll, 1, ms);
-        return;
-    }
-    if (open_session(connection, &error)) {
-        connection->retry = 0;
-        set_online(connection, LINK_ONLINE, NULL);
-        return;
-    }
-    if (is_stopping(connection->backend))
-        return;
-    state = state_of(error);
-    connection->retry = next_retry(connection, state);
-    set_online(connection, state, error);
-    fail_queued(connection, error);
-}
-
-static void watch(ImapConnection *connection)
-{
-    g_autoptr(GError) error = NULL;
-    ImapWatch outcome;
-
-    if (!connection->session) {
-        connect_or_wait(connection);
-        return;
-    }
-    if (!prepare_watch(connection, &error)) {
-        if (mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED)) {
-            lost(connection, error);
-            return;
-        }
-        /* The watched mailbox is gone, or may not be read: watch without one. */
-        g_message("%s: %s", imap_config(connection)->id, error->message);
-        g_mutex_lock(&connection->backend->lock);
-        g_clear_pointer(&connection->backend->watched, g_free);
-        g_mutex_unlock(&connection->backend->lock);
-        g_clear_error(&error);
-    }
-    report_changes(connection);
-    if (imap_session_has(connection->session, IMAP_CAP_IDLE) && !connection->is_notified)
-        imap_count(connection, "IDLE");
-    outcome = imap_session_watch(connection->session, connection->wake,
-                                 deadline_in(LIMIT_IDLE_SECONDS), &error);
-    if (outcome == IMAP_WATCH_FAILED)
-        lost(connection, error);
-    else
-        report_changes(connection);
-}
-
-/* An interactive or bulk connection with nothing to do: a while later it is closed. */
-static void rest(ImapConnection *connection)
-{
-    GPollFD poll = {cancel_fd(connection->wake), G_IO_IN, 0};
-    int n = g_poll(&poll, 1, connection->session ? REST_SECONDS * 1000 : -1);
-
-    if (n == 0)
-        close_session(connection, TRUE);
-}
-
-static gpointer connection_main(gpointer data)
-{
-    ImapConnection *connection = data;
-    ImapBackend *backend = connection->backend;
-
-    while (!is_stopping(backend)) {
-        Job *job;
-
-        cancel_clear(connection->wake);
-        job = take_job(connection, NULL);
-        if (job) {
-            serve(connection, job);
-            report_changes(connection);
-            count_traffic(connection);
-        } else if (is_stopping(backend)) {
-            break;
-        } else if (connection->number == 0) {
-            watch(connection);
-        } else {
-            rest(connection);
-        }
-    }
-    close_session(connection, TRUE);
-    g_atomic_int_inc(&backend->n_ended);
-    return NULL;
 }
 
 /* -- The backend, on the main thread ----------------------------------------------------------- */
@@ -779,7 +120,7 @@ static Backend *start(const BackendParams *params)
     g_mutex_init(&backend->lock);
     g_queue_init(&backend->inbox);
     backend->counts = g_hash_table_new(g_str_hash, g_str_equal);
-    backend->n_connections = CLAMP(params->config->connections, 1, MAX_CONNECTIONS);
+    backend->n_connections = CLAMP(params->config->connections, 1, IMAP_MAX_CONNECTIONS);
     backend->n_allowed = backend->n_connections;
     for (guint i = 0; i < backend->n_connections; i++)
         connection_new(backend, i);
@@ -787,7 +128,7 @@ static Backend *start(const BackendParams *params)
         g_autofree char *name = g_strdup_printf("imap#%u", i + 1);
 
         backend->connections[i]->thread =
-            g_thread_new(name, connection_main, backend->connections[i]);
+            g_thread_new(name, imap_connection_main, backend->connections[i]);
     }
     return (Backend *)backend;
 }
@@ -842,7 +183,7 @@ static void stop(Backend *opaque)
 static void submit(Backend *opaque, Job *job)
 {
     ImapBackend *backend = (ImapBackend *)opaque;
-    JobRoles needed = JOB_ROLE(job->priority, job->kind), roles[3];
+    JobRoles needed = JOB_ROLE(job->priority, job->kind), roles[IMAP_MAX_ROLES];
     gboolean first_only = job->kind == JOB_LIST;
     guint n_allowed;
 
@@ -854,7 +195,7 @@ static void submit(Backend *opaque, Job *job)
     g_mutex_unlock(&backend->lock);
     job_queue_push(backend->queue, job);
     for (guint i = 0; i < (first_only ? 1 : backend->n_connections); i++) {
-        guint n = roles_of(i, n_allowed, roles);
+        guint n = imap_roles(i, n_allowed, roles);
 
         for (guint r = 0; r < n; r++)
             if ((roles[r] & needed) == needed)

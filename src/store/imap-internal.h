@@ -1,11 +1,12 @@
 /* Between the files of the IMAP backend: a connection's thread and what it is busy with.
  *
- *   imap-backend.c     the threads, their roles, connecting and back-off
+ *   imap-backend.c     the main thread's side: jobs in, events out, start and stop
+ *   imap-connection.c  a connection's thread: connecting, back-off, taking jobs, watching
  *   imap-sync.c        one mailbox: listing it, and what changed since
  *   imap-fetch.c       bodies
  *   imap-list.c        mailboxes, STATUS, quota
  *
- * All of it runs on connection threads but for the BackendOps at the end of imap-backend.c.
+ * All of it runs on connection threads but for the BackendOps in imap-backend.c.
  */
 #pragma once
 
@@ -19,6 +20,34 @@ typedef struct ImapConnection ImapConnection;
 typedef struct ImapSync ImapSync;
 typedef struct ImapFetchRun ImapFetchRun;
 typedef struct ImapList ImapList;
+
+enum { IMAP_MAX_CONNECTIONS = 16 };
+
+struct ImapBackend {
+    /* Set once. */
+    BackendParams params;
+    GMainContext *context;
+    JobQueue *queue;
+    guint n_connections;
+    ImapConnection *connections[IMAP_MAX_CONNECTIONS];
+
+    /* Under the lock. */
+    GMutex lock;
+    gboolean is_stopping;
+    gboolean is_online;
+    guint n_allowed; /* connections that the server lets us have */
+    Deadline relearn;
+    char *watched; /* wire name, or NULL */
+    GHashTable *counts;
+    guint64 octets_in, octets_out;
+    guint n_open;
+    GQueue inbox; /* of Event, for the main thread */
+    guint drain;  /* source id of the dispatch that is due, or 0 */
+
+    /* Atomic. */
+    int retry_now; /* somebody asked for a connection: the back-off is over */
+    int n_ended;   /* threads that are at their end */
+};
 
 struct ImapConnection {
     /* Set once. */
@@ -44,6 +73,13 @@ struct ImapConnection {
     Cancel *cancel;  /* of the session, to give it up */
     GArray *running; /* ids of the jobs at work */
 };
+
+/* What connection @number does when @n_allowed may be open: how many of @ret_roles. */
+enum { IMAP_MAX_ROLES = 3 };
+guint imap_roles(guint number, guint n_allowed, JobRoles ret_roles[IMAP_MAX_ROLES]);
+
+/* The thread. */
+gpointer imap_connection_main(gpointer connection);
 
 /* Hands @event to the main thread. */
 void imap_post(ImapConnection *connection, Event *event);

@@ -70,8 +70,8 @@ void store_mark_used(Store *store, Mailbox *mailbox);
 /* -- Bodies ------------------------------------------------------------------------------------ */
 
 /* The body of a message, from the cache or fetched now; a reader that goes on to the messages
- * that follow is noticed, and they are read ahead.  The caller owns the reference.  NULL at once when it
- * cannot be had: OFFLINE, AUTH, LOCKED by the account's state, TOOBIG. */
+ * that follow is noticed, and they are read ahead.  The caller owns the reference.  NULL at once
+ * when it cannot be had: OFFLINE, AUTH, LOCKED by the account's state, TOOBIG. */
 Body *store_open_body(Store *store, Mailbox *mailbox, Message *message, GError **error);
 
 /* A body that does not come: gives its connection up. */
