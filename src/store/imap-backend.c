@@ -216,6 +216,10 @@ static void give_up(Backend *opaque, guint64 id)
     ImapBackend *backend = (ImapBackend *)opaque;
 
     g_mutex_lock(&backend->lock);
+    /* One connection that says nothing for so long is likely all of them: the watching one tries
+     * anew as well, and so finds out whether the account is offline. */
+    if (backend->connections[0]->cancel)
+        cancel_raise(backend->connections[0]->cancel);
     for (guint i = 0; i < backend->n_connections; i++) {
         ImapConnection *connection = backend->connections[i];
 

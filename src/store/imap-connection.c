@@ -397,8 +397,9 @@ static void fail_queued(ImapConnection *connection, GError *error)
 
 static void retry_or_finish(ImapConnection *connection, Job *job, GError *error)
 {
-    gboolean again = mail_error_is_connection(error) && job->n_tries == 0 &&
-                     !is_stopping(connection->backend);
+    gboolean is_lost =
+        mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED);
+    gboolean again = is_lost && job->n_tries == 0 && !is_stopping(connection->backend);
 
     if (!again) {
         imap_finish(connection, job, error);
