@@ -1,4 +1,9 @@
-/* Waiting for what the server has to tell by itself: IDLE and NOTIFY.  */
+/* Waiting for what the server has to tell by itself: NOTIFY says what of, IDLE listens.
+ *
+ * With NOTIFY a server may speak at any time, so IDLE seems needless.  But Dovecot 2.3 begins to
+ * look at the selected mailbox one second after the last command, and what happened in that
+ * second it tells with the next change, be it a day later; in IDLE it looks at once (measured).
+ */
 #include "client/imap-internal.h"
 #include "base/error.h"
 #include "base/limits.h"
@@ -123,7 +128,7 @@ ImapWatch imap_session_watch(ImapSession *session, Cancel *wake, Deadline deadli
     }
     if (wake && cancel_is_raised(wake))
         return IMAP_WATCH_WOKEN;
-    if (session->notifies || session->idle_refused || !session->caps.has[IMAP_CAP_IDLE])
+    if (session->idle_refused || !session->caps.has[IMAP_CAP_IDLE])
         return watch_plainly(session, wake, deadline, error);
     do
         watch = idle_once(session, wake, deadline, error);
