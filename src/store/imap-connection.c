@@ -227,6 +227,12 @@ static void forget_running(ImapConnection *connection, const Job *job)
     g_mutex_unlock(&backend->lock);
 }
 
+void imap_put_back(ImapConnection *connection, Job *job)
+{
+    forget_running(connection, job);
+    job_queue_push_front(connection->backend->queue, job);
+}
+
 void imap_finish(ImapConnection *connection, Job *job, GError *error)
 {
     Event *event = event_new(EVENT_DONE, job);
@@ -406,8 +412,7 @@ static void retry_or_finish(ImapConnection *connection, Job *job, GError *error)
         return;
     }
     job->n_tries++;
-    forget_running(connection, job);
-    job_queue_push_front(connection->backend->queue, job);
+    imap_put_back(connection, job);
 }
 
 static gboolean run_job(ImapConnection *connection, Job *job, GPtrArray *unfinished,
@@ -441,8 +446,7 @@ static void serve(ImapConnection *connection, Job *job)
         } else if (mail_error_is(error, MAIL_ERROR_BUSY) && job->n_tries == 0) {
             /* Fewer connections than we hoped for: another one takes it. */
             job->n_tries++;
-            forget_running(connection, job);
-            job_queue_push_front(connection->backend->queue, job);
+            imap_put_back(connection, job);
             cancel_raise(connection->backend->connections[0]->wake);
         } else {
             imap_finish(connection, job, error);

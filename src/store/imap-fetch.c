@@ -260,9 +260,22 @@ static void abandon(ImapConnection *connection, GPtrArray *ret_unfinished, const
     }
 }
 
+/* Whether what was selected is what the job is about.  The mailbox may have been deleted under
+ * this connection and made anew; and a session need not know of messages that came after its
+ * SELECT (RFC 3501, 7.3.1: EXISTS is told when a command allows it), Dovecot's does not. */
+static gboolean is_selected_for(const ImapConnection *connection, const Job *job)
+{
+    const FetchItem *last = &g_array_index(job->items, FetchItem, job->items->len - 1);
+
+    return connection->selected.uidvalidity == job->uidvalidity &&
+           last->uid < connection->selected.uidnext;
+}
+
 static gboolean select_for(ImapConnection *connection, const Job *job, GError **error)
 {
-    if (!imap_select(connection, job->wire, error))
+    if (!imap_select(connection, job->wire, error) ||
+        (!is_selected_for(connection, job) &&
+         !imap_select_again(connection, job->wire, NULL, error)))
         return FALSE;
     if (connection->selected.uidvalidity != job->uidvalidity) {
         connection->has_changed = TRUE;
@@ -299,6 +312,10 @@ static gboolean fill(ImapConnection *connection, Job *job, GError **error)
 
         if (!next)
             return TRUE;
+        if (!is_selected_for(connection, next)) {
+            imap_put_back(connection, next);
+            return TRUE;
+        }
         run = send_fetch(connection, next, error);
         if (!run) {
             imap_finish(connection, next, *error);

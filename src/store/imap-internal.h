@@ -99,6 +99,8 @@ gboolean imap_select_again(ImapConnection *connection, const char *wire, const I
 
 /* Another job like @job for the pipeline, or NULL. */
 Job *imap_next_like(ImapConnection *connection, const Job *job);
+/* @job (which is taken) goes back, as the first of its priority. */
+void imap_put_back(ImapConnection *connection, Job *job);
 /* @job (which is taken) is over. */
 void imap_finish(ImapConnection *connection, Job *job, GError *error);
 
