@@ -12,8 +12,9 @@
 
 enum {
     QUOTA_SECONDS = 3600,
-    /* With NOTIFY the server says what changes; a poll is only a net under it. */
-    POLL_WITH_PUSH_SECONDS = 900,
+    /* With NOTIFY the server says what changes; a poll, so much rarer, is only a net under it
+     * (Dovecot 2.3 may lose track of its own mailboxes after a RENAME). */
+    POLL_WITH_PUSH_FACTOR = 5,
     /* Mailboxes opened within this time are kept up to date. */
     USED_SECONDS = 30 * 24 * 3600,
 };
@@ -290,12 +291,11 @@ static gboolean poll_now(gpointer user)
 static void schedule_poll(Store *store)
 {
     guint seconds = store->params.config->poll_seconds;
+    guint factor = store->has_push ? POLL_WITH_PUSH_FACTOR : 1;
 
     if (store->poll_timer)
         g_source_remove(store->poll_timer);
-    if (store->has_push)
-        seconds = MAX(seconds, POLL_WITH_PUSH_SECONDS);
-    store->poll_timer = g_timeout_add_seconds(seconds, poll_now, store);
+    store->poll_timer = g_timeout_add_seconds(seconds * factor, poll_now, store);
 }
 
 /* Without CONDSTORE nothing but UNSEEN tells that a flag changed: what is in use is looked at
