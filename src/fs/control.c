@@ -238,14 +238,13 @@ static char *do_job(Fs *fs, guint64 id)
 
 static void add_flags(JsonBuilder *builder, const Message *message)
 {
-    static const char *const names[] = {"seen", "answered", "flagged", "deleted", "draft"};
     g_auto(GStrv) keywords = g_strsplit(message->keywords ? message->keywords : "", " ", -1);
 
     json_builder_set_member_name(builder, "flags");
     json_builder_begin_array(builder);
-    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+    for (guint i = 0; message_flag_names[i]; i++)
         if (message->flags & 1u << i)
-            json_builder_add_string_value(builder, names[i]);
+            json_builder_add_string_value(builder, message_flag_names[i]);
     json_builder_end_array(builder);
     json_builder_set_member_name(builder, "keywords");
     json_builder_begin_array(builder);

@@ -4,6 +4,7 @@
  *   node.c      from inode numbers to what they name, and back; the observer
  *   directory.c lookup, getattr, readdir
  *   file.c      open, read, release of messages
+ *   xattr.c     extended attributes
  *   wait.c      requests that cannot be answered yet: deadlines and interrupts
  *   virtual.c   .mailfs and what lies in it
  *   control.c   requests of the command line, as JSON
@@ -141,6 +142,11 @@ void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
                  struct fuse_file_info *fi);
 void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+/* -- xattr.c ----------------------------------------------------------------------------------- */
+
+void fs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void fs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 
 /* -- virtual.c --------------------------------------------------------------------------------- */
 

@@ -1,6 +1,9 @@
 /* Making and freeing rows.  See message.h. */
 #include "model/message.h"
 
+const char *const message_flag_names[] = {"seen",  "answered", "flagged", "deleted",
+                                          "draft", NULL};
+
 Message *message_new(void)
 {
     return g_new0(Message, 1);

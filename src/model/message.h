@@ -15,6 +15,9 @@ typedef enum {
     MESSAGE_DRAFT = 1 << 4,
 } MessageFlags;
 
+/* "seen", "answered" and so on: the flags by bit, ends with NULL. */
+extern const char *const message_flag_names[];
+
 typedef struct {
     guint64 item;        /* lasting local number, 36 bits; 0 until the table gave one */
     guint64 size;        /* octets: the truth if is_exact, else the server's claim */
