@@ -55,8 +55,11 @@ class Account:
     def deliver(self, data, name="INBOX", flags="", date=None):
         """A message, straight into the server's store.  flags: letters as in Maildir names."""
         if name not in self.maildirs:
-            self.maildirs[name] = self.server.maildir(self.user, name)
+            self.maildirs[name] = self._maildir(name)
         self.maildirs[name].deliver(data, flags, date)
+
+    def _maildir(self, name):
+        return self.server.maildir(self.user, name)
 
     def append(self, data, name="INBOX", flags=None, date=mail.EPOCH):
         imap = self.connect()
@@ -135,7 +138,7 @@ class TunnelAccount(Account):
     def __init__(self, folder):
         self.command = dovecot.tunnel(folder)
         self.folder = str(folder)
-        self.maildirs = {"INBOX": mail.Maildir(self.folder + "/Maildir")}
+        self.maildirs = {}
         self.proxy = None
 
     def wire(self, name):
@@ -152,3 +155,6 @@ class TunnelAccount(Account):
 
     def connect(self):
         return imaplib.IMAP4_stream(" ".join(map(shlex.quote, self.command.split())))
+
+    def _maildir(self, name):
+        return mail.maildir_below(self.folder + "/Maildir", name)

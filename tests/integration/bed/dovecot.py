@@ -159,17 +159,9 @@ class Dovecot:
         return self.prefix + shown.replace("/", self.separator)
 
     def maildir(self, user, shown="INBOX"):
-        """A Maildir to deliver to.  Mailboxes other than INBOX must have ASCII names."""
-        root = os.path.join(self.folder, "home", user, "mail")
-        if shown != "INBOX":
-            # Maildir++: a dot between the levels, modified UTF-7 in the names
-            root = os.path.join(root, "." + mail.utf7(shown.replace("/", ".")))
-        os.makedirs(root, exist_ok=True)
-        system.give(os.path.join(self.folder, "home", user))
-        if shown != "INBOX":
-            with open(os.path.join(root, "maildirfolder"), "w", encoding="ascii"):
-                pass
-        return mail.Maildir(root)
+        """A Maildir to deliver to."""
+        home = system.make_folder(os.path.join(self.folder, "home", user))
+        return mail.maildir_below(os.path.join(home, "mail"), shown)
 
 
 def tunnel(folder, name="alice", options=""):

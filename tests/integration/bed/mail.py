@@ -131,6 +131,18 @@ class Maildir:
         os.rename(tmp, os.path.join(self.path, "cur", name))
 
 
+def maildir_below(root, name):
+    """The Maildir of a mailbox, by the Maildir++ layout: a dot between the levels, modified UTF-7
+    in the names."""
+    system.make_folder(root)
+    if name == "INBOX":
+        return Maildir(root)
+    path = system.make_folder(os.path.join(root, "." + utf7(name.replace("/", "."))))
+    with open(os.path.join(path, "maildirfolder"), "w", encoding="ascii"):
+        pass
+    return Maildir(path)
+
+
 def append(imap, mailbox, data, flags=None, date=EPOCH):
     """APPEND by an imaplib connection; gives the UID."""
     kind, answer = imap.append(quoted(mailbox), flags, internaldate(date), data)

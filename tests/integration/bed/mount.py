@@ -68,7 +68,8 @@ class OrdinaryUser:
     def close(self):
         if self.holder:
             self.holder.stdout.close()
-            system.stop(self.holder)
+            self.holder.kill()  # unshare ignores SIGTERM; its child dies with it
+            self.holder.wait()
 
 
 def environment(folder):
