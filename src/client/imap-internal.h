@@ -46,6 +46,7 @@ struct ImapSession {
     char *account, *name, *user, *auth;
     Endpoint *endpoint;
     gboolean is_token, wants_compress;
+    int *n_refused;
     Broker *broker;
     Cancel *cancel;
     const ImapHandler *handler;

@@ -80,8 +80,11 @@ static gboolean start_tls(ImapSession *session, GError **error)
                          "%s offers no STARTTLS, so that the password could be read on the way; "
                          "use imaps:// if the server has it",
                          session->endpoint->host);
-    if (!imap_session_run(session, imap_command_new("STARTTLS"), NULL, error))
+    if (!imap_session_run(session, imap_command_new("STARTTLS"), NULL, error)) {
+        g_prefix_error(error, "%s does not begin TLS after STARTTLS (imaps:// may do): ",
+                       session->endpoint->host);
         return FALSE;
+    }
     if (imap_parser_pending(session->parser) > 0 || !imap_parser_is_between(session->parser)) {
         mail_fail(&cause, MAIL_ERROR_PROTOCOL,
                   "somebody put data in front of the TLS connection to %s",
@@ -240,8 +243,9 @@ static gboolean exchange(ImapSession *session, Sasl *sasl, guint number, GBytes 
     }
 }
 
-static gboolean authenticate(ImapSession *session, const SaslMechanism *mechanism,
-                             const SaslParams *params, GError **error)
+/* One exchange.  @ret_again: it failed, and @params are for another one on this connection. */
+static gboolean authenticate_once(ImapSession *session, const SaslMechanism *mechanism,
+                                  SaslParams *params, gboolean *ret_again, GError **error)
 {
     g_autoptr(Sasl) sasl = sasl_new(mechanism, params);
     g_autoptr(GBytes) initial = NULL;
@@ -259,8 +263,31 @@ static gboolean authenticate(ImapSession *session, const SaslMechanism *mechanis
         !imap_session_collect(session, number, &result, error))
         return FALSE;
     ok = judge_login(session, &result, reason, sasl_is_complete(sasl), error);
+    *ret_again = !ok && result.cond == IMAP_NO && sasl_next_binding(sasl, params);
     imap_result_clear(&result);
     return ok;
+}
+
+/* A server cannot say which types of channel binding it takes: Cyrus 3.6 offers -PLUS on TLS 1.3
+ * and knows tls-unique only.  What was found out by trying is remembered, for such a refusal may
+ * cost seconds. */
+static gboolean authenticate(ImapSession *session, const SaslMechanism *mechanism,
+                             SaslParams *params, GError **error)
+{
+    GError *cause = NULL;
+    gboolean again = FALSE;
+
+    while (!authenticate_once(session, mechanism, params, &again, &cause)) {
+        if (!again) {
+            g_propagate_error(error, cause);
+            return FALSE;
+        }
+        g_clear_error(&cause);
+        again = FALSE;
+    }
+    if (session->n_refused)
+        g_atomic_int_set(session->n_refused, (int)params->n_refused);
+    return TRUE;
 }
 
 /* For servers that know no SASL. */
@@ -302,6 +329,7 @@ static gboolean try_login(ImapSession *session, Secret *fresh, Secret **ret_trie
         .host = session->endpoint->host,
         .port = session->endpoint->port,
         .stream = session->stream,
+        .n_refused = session->n_refused ? (guint)g_atomic_int_get(session->n_refused) : 0,
         .is_secure = imap_session_is_protected(session),
     };
     gboolean by_login = falls_back_to_login(session);

@@ -90,6 +90,7 @@ ImapSession *imap_session_new(const ImapSessionParams *params, const ImapHandler
     session->endpoint = endpoint_copy(params->endpoint);
     session->is_token = params->is_token;
     session->wants_compress = params->compress;
+    session->n_refused = params->n_refused;
     session->broker = params->broker;
     session->cancel = params->cancel ? cancel_ref(params->cancel) : NULL;
     session->handler = handler;

@@ -66,6 +66,8 @@ typedef struct {
     const char *auth;  /* sasl_choose()'s @configured */
     gboolean is_token; /* the broker gives OAuth 2 tokens */
     gboolean compress; /* COMPRESS=DEFLATE where it is offered */
+    int *n_refused;    /* atomic, for all sessions with the server, at first 0: what was learnt of
+                        * the channel binding that it takes; may be NULL */
     Broker *broker;    /* borrowed for the session's life */
     Cancel *cancel;    /* raised: everything ends with CANCELLED; may be NULL */
 } ImapSessionParams;

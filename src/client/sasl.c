@@ -79,18 +79,19 @@ const char *sasl_mechanism_name(const SaslMechanism *mechanism)
     return mechanism->name;
 }
 
-/* The connection's channel binding (RFC 9266 for TLS 1.3, RFC 5929 before it); the caller owns
- * it.  NULL when there is none. */
-static GBytes *find_binding(NetStream *stream, const char **ret_type)
+/* The connection's channel binding (RFC 9266 for TLS 1.3, RFC 5929 before it), the first that the
+ * server has not refused; the caller owns it.  NULL when there is none. */
+static GBytes *find_binding(const SaslParams *params, const char **ret_type)
 {
     static const char *const types[] = {"tls-exporter", "tls-unique", "tls-server-end-point"};
+    guint n_found = 0;
 
-    for (guint i = 0; stream && i < G_N_ELEMENTS(types); i++) {
-        GBytes *binding = net_stream_channel_binding(stream, types[i]);
+    for (guint i = 0; params->stream && i < G_N_ELEMENTS(types); i++) {
+        g_autoptr(GBytes) binding = net_stream_channel_binding(params->stream, types[i]);
 
-        if (binding) {
+        if (binding && n_found++ == params->n_refused) {
             *ret_type = types[i];
-            return binding;
+            return g_steal_pointer(&binding);
         }
     }
     return NULL;
@@ -136,7 +137,7 @@ const SaslMechanism *sasl_choose(const char *configured, const char *const *offe
 {
     gboolean is_auto = g_ascii_strcasecmp(configured, "auto") == 0;
     const char *binding_type = NULL;
-    g_autoptr(GBytes) binding = find_binding(params->stream, &binding_type);
+    g_autoptr(GBytes) binding = find_binding(params, &binding_type);
     gboolean is_too_clear = FALSE;
 
     for (guint i = 0; i < G_N_ELEMENTS(mechanisms); i++) {
@@ -168,7 +169,7 @@ Sasl *sasl_new(const SaslMechanism *mechanism, const SaslParams *params)
     sasl->host = g_strdup(params->host ? params->host : "");
     sasl->port = params->port;
     if (mechanism->binding == SASL_BINDING_USED)
-        sasl->binding = find_binding(params->stream, &sasl->binding_type);
+        sasl->binding = find_binding(params, &sasl->binding_type);
     return sasl;
 }
 
@@ -224,6 +225,21 @@ GBytes *sasl_step(Sasl *sasl, GBytes *challenge, GError **error)
 gboolean sasl_is_complete(const Sasl *sasl)
 {
     return sasl->is_complete && !sasl->is_failed;
+}
+
+gboolean sasl_next_binding(const Sasl *sasl, SaslParams *params)
+{
+    SaslParams next = *params;
+    const char *type;
+    g_autoptr(GBytes) binding = NULL;
+
+    if (!sasl->binding || !g_str_equal(sasl->binding_type, "tls-exporter"))
+        return FALSE;
+    next.n_refused++;
+    binding = find_binding(&next, &type);
+    if (binding)
+        *params = next;
+    return binding != NULL;
 }
 
 GBytes *sasl_error_response(const Sasl *sasl)

@@ -21,6 +21,7 @@ typedef struct {
     const char *host;   /* as connected to; OAUTHBEARER sends it */
     guint16 port;
     NetStream *stream;  /* for channel binding; may be NULL */
+    guint n_refused;    /* types of channel binding that the server was found not to take */
     gboolean is_secure; /* TLS or tunnel or loopback: without it only CRAM-MD5 and SCRAM may go */
 } SaslParams;
 
@@ -58,6 +59,11 @@ GBytes *sasl_step(Sasl *sasl, GBytes *challenge, GError **error);
 /* Asked when the server says OK: TRUE if the exchange is complete from our side too (SCRAM: the
  * server's signature was seen and right). */
 gboolean sasl_is_complete(const Sasl *sasl);
+
+/* After the server's NO: TRUE when that may be about the type of channel binding and not about the
+ * password, for the type was tls-exporter, which few servers know, and the connection has another
+ * one.  @params are for an exchange with that one then. */
+gboolean sasl_next_binding(const Sasl *sasl, SaslParams *params);
 
 /* After sasl_step() failed: what the server still waits for before it ends the exchange with its
  * NO (OAUTHBEARER: %x01, RFC 7628 section 3.2.3; XOAUTH2: an empty line).  NULL where it is to be

@@ -67,8 +67,8 @@ typedef enum {
 NetWait net_stream_wait(NetStream *stream, Cancel *wake, Deadline deadline, GError **error);
 
 /* Channel binding data for SCRAM-PLUS: @type "tls-exporter" (RFC 9266; TLS 1.3),
- * "tls-unique" (RFC 5929; TLS 1.2 only) or "tls-server-end-point".  NULL where it does not
- * apply.  The caller owns it. */
+ * "tls-unique" (RFC 5929) or "tls-server-end-point".  NULL where it does not apply.  The caller
+ * owns it. */
 GBytes *net_stream_channel_binding(NetStream *stream, const char *type);
 
 /* While TRUE, what is written appears in the wire log as "*".  Set around credentials. */

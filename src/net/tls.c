@@ -360,14 +360,16 @@ static GBytes *binding_exporter(SSL *ssl)
 }
 
 /* RFC 5929 section 3: the first Finished message of the handshake, which is the client's, for no
- * session is ever resumed.  Without the extended master secret (RFC 7627) it does not bind. */
+ * session is ever resumed.  Without the extended master secret (RFC 7627) it does not bind.  TLS
+ * 1.3 leaves it undefined (RFC 8446 appendix C.5), though Finished binds there just as well, and
+ * there are servers that take nothing else. */
 static GBytes *binding_unique(SSL *ssl)
 {
     guint8 finished[EVP_MAX_MD_SIZE];
     size_t n;
 
-    if (SSL_version(ssl) != TLS1_2_VERSION || SSL_session_reused(ssl) ||
-        SSL_get_extms_support(ssl) != 1)
+    if (SSL_session_reused(ssl) ||
+        (SSL_version(ssl) < TLS1_3_VERSION && SSL_get_extms_support(ssl) != 1))
         return NULL;
     n = SSL_get_finished(ssl, finished, sizeof finished);
     return n > 0 && n <= sizeof finished ? g_bytes_new(finished, n) : NULL;

@@ -345,6 +345,7 @@ static gboolean open_session(ImapConnection *connection, GError **error)
         .auth = config->auth,
         .is_token = config_uses_token(config),
         .compress = config->compress,
+        .n_refused = &backend->n_refused,
         .broker = backend->params.broker,
         .cancel = fresh_cancel(connection),
     };

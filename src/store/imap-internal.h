@@ -47,6 +47,7 @@ struct ImapBackend {
     /* Atomic. */
     int retry_now; /* somebody asked for a connection: the back-off is over */
     int n_ended;   /* threads that are at their end */
+    int n_refused; /* see ImapSessionParams */
 };
 
 struct ImapConnection {

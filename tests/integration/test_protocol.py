@@ -18,8 +18,8 @@ class TestDovecot:
                                       "scram-sha-256"])
     def test_logs_in(self, account, mounts, certs, scheme, auth):
         account.deliver(mail.numbered(3))
-        mount = mounts(account, imap=account.server.url(scheme), auth=auth, tls_ca=certs.ca)
-        mount.start()
+        trust = {} if scheme == "imap+plain" else {"tls_ca": certs.ca}
+        mount = mounts(account, imap=account.server.url(scheme), auth=auth, **trust).start()
         assert reads_one(mount)
 
     def test_compress(self, account, mounts):
@@ -32,13 +32,15 @@ class TestDovecot:
 @pytest.mark.skipif(cyrus.missing() is not None, reason=cyrus.missing() or "")
 class TestCyrus:
     @pytest.mark.parametrize("account", ["cyrus"], indirect=True)
-    @pytest.mark.parametrize("auth", ["auto", "scram-sha-256-plus", "scram-sha-1-plus",
-                                      "scram-sha-256", "cram-md5"])
-    def test_logs_in_with_channel_binding(self, account, mounts, certs, auth):
+    @pytest.mark.parametrize("auth, mechanism", [
+        ("auto", "SCRAM-SHA-256-PLUS"), ("scram-sha-1", "SCRAM-SHA-1-PLUS"),
+        ("cram-md5", "CRAM-MD5"), ("plain", "PLAIN")])
+    def test_logs_in_with_channel_binding(self, account, mounts, certs, auth, mechanism):
         account.deliver(mail.numbered(3))
         mount = mounts(account, imap=account.server.url("imaps"), auth=auth, tls_ca=certs.ca)
         mount.start()
         assert reads_one(mount)
+        assert mount.account()["mechanism"] == mechanism
 
 
 class TestTokens:
@@ -83,7 +85,7 @@ class TestBareServer:
             r"|RETURN|CONDSTORE|QRESYNC|CHANGEDSINCE|ESEARCH|PARTIAL")
 
     @pytest.mark.parametrize("extension, command", [
-        ("IDLE", "IDLE"), ("NAMESPACE", "NAMESPACE"), ("ID", "ID")])
+        ("IDLE", "IDLE"), ("ID", "ID"), ("UNSELECT", "EXAMINE")])
     def test_what_is_offered_is_used(self, scripted_server, mounts, extension, command):
         server = scripted_server({"INBOX": [scripted.Message(1, mail.numbered(3))]},
                                  capabilities="IMAP4rev1 " + extension)
