@@ -331,7 +331,7 @@ static Cancel *fresh_cancel(ImapConnection *connection)
     return cancel;
 }
 
-static gboolean open_session(ImapConnection *connection, GError **error)
+static gboolean open_new_session(ImapConnection *connection, GError **error)
 {
     ImapBackend *backend = connection->backend;
     const ConfigAccount *config = imap_config(connection);
@@ -350,8 +350,6 @@ static gboolean open_session(ImapConnection *connection, GError **error)
         .cancel = fresh_cancel(connection),
     };
 
-    if (connection->session)
-        return TRUE;
     session = imap_session_new(&params, &handler, connection);
     imap_count(connection, "LOGIN");
     if (!imap_session_open(session, &failure)) {
@@ -360,11 +358,18 @@ static gboolean open_session(ImapConnection *connection, GError **error)
         return FALSE;
     }
     connection->session = g_steal_pointer(&session);
-    connection->n_failures = 0;
+    connection->retry = 0;
     g_mutex_lock(&backend->lock);
     backend->n_open++;
     g_mutex_unlock(&backend->lock);
+    if (connection->number == 0)
+        set_online(connection, LINK_ONLINE, NULL);
     return TRUE;
+}
+
+static gboolean open_session(ImapConnection *connection, GError **error)
+{
+    return connection->session || open_new_session(connection, error);
 }
 
 static LinkState state_of(const GError *error)
@@ -390,6 +395,22 @@ static Deadline next_retry(ImapConnection *connection, LinkState state)
         return deadline_in(LOCKED_RETRY_SECONDS);
     ms = MIN(ms, LIMIT_BACKOFF_SECONDS * 1000LL);
     return deadline_in_ms(ms * g_random_int_range(80, 121) / 100);
+}
+
+/* The session of connection 0 ended by itself.  The first try after one that did its work comes at
+ * once; a server that lets us in and then hangs up each time is treated as one that is away. */
+static void lost(ImapConnection *connection, const GError *error)
+{
+    LinkState state = state_of(error);
+    gboolean is_first = connection->n_failures == 0 && state == LINK_OFFLINE;
+
+    close_session(connection, FALSE);
+    if (is_stopping(connection->backend))
+        return;
+    connection->retry = next_retry(connection, state);
+    if (is_first)
+        connection->retry = deadline_in_ms(200);
+    set_online(connection, is_first ? LINK_CONNECTING : state, error);
 }
 
 static void fail_queued(ImapConnection *connection, GError *error)
@@ -455,6 +476,7 @@ static void serve(ImapConnection *connection, Job *job)
         return;
     }
     if (run_job(connection, job, unfinished, &error)) {
+        connection->n_failures = 0;
         if (!is_fetch)
             imap_finish(connection, job, NULL);
         return;
@@ -462,8 +484,12 @@ static void serve(ImapConnection *connection, Job *job)
     if (!is_fetch)
         g_ptr_array_add(unfinished, job);
     g_debug("%s#%u: %s", imap_config(connection)->id, connection->number + 1, error->message);
-    if (mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED))
-        close_session(connection, FALSE);
+    if (mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED)) {
+        if (connection->number == 0)
+            lost(connection, error);
+        else
+            close_session(connection, FALSE);
+    }
     for (guint i = 0; i < unfinished->len; i++)
         retry_or_finish(connection, g_ptr_array_index(unfinished, i), error);
 }
@@ -538,21 +564,6 @@ static void report_changes(ImapConnection *connection)
     connection->list_changed = FALSE;
 }
 
-static void lost(ImapConnection *connection, GError *error)
-{
-    LinkState state = state_of(error);
-
-    close_session(connection, FALSE);
-    if (is_stopping(connection->backend))
-        return;
-    /* The first try after a connection that worked comes at once. */
-    connection->retry = connection->n_failures == 0 && state == LINK_OFFLINE
-                            ? deadline_in_ms(200)
-                            : next_retry(connection, state);
-    connection->n_failures = MAX(connection->n_failures, 1);
-    set_online(connection, state == LINK_OFFLINE ? LINK_CONNECTING : state, error);
-}
-
 static void connect_or_wait(ImapConnection *connection)
 {
     g_autoptr(GError) error = NULL;
@@ -567,11 +578,8 @@ static void connect_or_wait(ImapConnection *connection)
         (void)g_poll(&poll, 1, ms);
         return;
     }
-    if (open_session(connection, &error)) {
-        connection->retry = 0;
-        set_online(connection, LINK_ONLINE, NULL);
+    if (open_session(connection, &error))
         return;
-    }
     if (is_stopping(connection->backend))
         return;
     state = state_of(error);
@@ -606,10 +614,13 @@ static void watch(ImapConnection *connection)
         imap_count(connection, "IDLE");
     outcome = imap_session_watch(connection->session, connection->wake,
                                  deadline_in(LIMIT_IDLE_SECONDS), &error);
-    if (outcome == IMAP_WATCH_FAILED)
+    if (outcome == IMAP_WATCH_FAILED) {
         lost(connection, error);
-    else
-        report_changes(connection);
+        return;
+    }
+    if (outcome != IMAP_WATCH_WOKEN)
+        connection->n_failures = 0;
+    report_changes(connection);
 }
 
 /* An interactive or bulk connection with nothing to do: a while later it is closed. */
