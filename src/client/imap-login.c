@@ -161,6 +161,23 @@ static guint send_authenticate(ImapSession *session, const char *mechanism, GByt
     return imap_session_send(session, command, error);
 }
 
+/* The NO to a login, with its remedy.  @reason: what the mechanism made of it, or NULL. */
+static gboolean fail_credentials(const ImapSession *session, const char *text,
+                                 const GError *reason, GError **error)
+{
+    if (reason)
+        return mail_fail(error, MAIL_ERROR_AUTH, "%s", reason->message);
+    if (session->is_token)
+        return mail_fail(error, MAIL_ERROR_AUTH,
+                         "the server refuses the access token of %s (%s): token-command must "
+                         "give a fresh one",
+                         session->user, text);
+    return mail_fail(error, MAIL_ERROR_AUTH,
+                     "the server refuses the user name or password of %s (%s): check user and "
+                     "where the password comes from",
+                     session->user, text);
+}
+
 /* What the tagged answer means, given how the mechanism sees it. */
 static gboolean judge_login(ImapSession *session, const ImapResult *result, GError *reason,
                             gboolean is_complete, GError **error)
@@ -183,11 +200,11 @@ static gboolean judge_login(ImapSession *session, const ImapResult *result, GErr
         return FALSE;
     }
     imap_session_refused(result, &refused);
-    if (result->cond == IMAP_NO && mail_error_is(refused, MAIL_ERROR_DENIED) && !result->code) {
+    if (result->cond == IMAP_NO &&
+        (result->code ? strcmp(result->code, "AUTHENTICATIONFAILED") == 0
+                      : mail_error_is(refused, MAIL_ERROR_DENIED))) {
         g_clear_error(&refused);
-        mail_fail(&refused, MAIL_ERROR_AUTH,
-                  "the server refuses the user name or password of %s (%s)", session->user,
-                  reason ? reason->message : result->text);
+        return fail_credentials(session, result->text, reason, error);
     }
     g_propagate_error(error, refused);
     return FALSE;

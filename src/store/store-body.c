@@ -97,12 +97,27 @@ static void learn_size(Store *store, guint16 number, guint64 item, guint64 size)
     store->params.observer->message_changed(store, mailbox, message, store->params.user);
 }
 
+static void evict(Store *store);
+
+static void on_evicted(const GError *error, gpointer user)
+{
+    Store *store = user;
+
+    store->is_evicting = FALSE;
+    if (!error)
+        evict(store); /* for what came meanwhile */
+}
+
 static void on_victims(GArray *victims, gpointer user)
 {
     Store *store = user;
-    DiskBatch *batch = disk_batch_new();
+    DiskBatch *batch;
 
-    store->is_evicting = FALSE;
+    if (victims->len == 0) {
+        store->is_evicting = FALSE;
+        return;
+    }
+    batch = disk_batch_new();
     for (guint i = 0; i < victims->len; i++) {
         const DiskVictim *victim = &g_array_index(victims, DiskVictim, i);
         Mailbox *mailbox;
@@ -113,7 +128,7 @@ static void on_victims(GArray *victims, gpointer user)
         disk_remove_body(store->disk, victim->mailbox, victim->item);
         disk_batch_body_dropped(batch, victim->mailbox, victim->item);
     }
-    disk_submit(store->disk, batch, NULL, NULL);
+    disk_submit(store->disk, batch, on_evicted, store);
 }
 
 /* Down to 90 %, so that not every further body evicts one. */
@@ -125,6 +140,13 @@ static void evict(Store *store)
         return;
     store->is_evicting = TRUE;
     disk_choose_victims(store->disk, have - max / 10 * 9, on_victims, store);
+}
+
+/* A body counts from the time that its row is written. */
+static void on_kept(const GError *error, gpointer user)
+{
+    if (!error)
+        evict(user);
 }
 
 static void on_whole(Store *store, const Event *event)
@@ -143,8 +165,7 @@ static void on_whole(Store *store, const Event *event)
     message->is_exact = TRUE;
     message->is_suspect = FALSE;
     disk_batch_body_cached(batch, event->mailbox, event->item, event->size, event->sha256);
-    disk_submit(store->disk, batch, NULL, NULL);
-    evict(store);
+    disk_submit(store->disk, batch, on_kept, store);
 }
 
 void store_body_event(Store *store, Event *event)

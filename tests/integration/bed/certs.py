@@ -15,7 +15,7 @@ def openssl(*argv):
 
 class Certificates:
     """Files of PEM: ca, and for each of good, expired, wrongname, selfsigned, stranger NAME.pem
-    with NAME.key.  stranger is signed by an authority that nobody trusts."""
+    with NAME.key.  stranger is signed by an authority that nobody trusts; client is for a user."""
 
     def __init__(self, folder):
         self.folder = system.make_folder(folder)
@@ -26,6 +26,7 @@ class Certificates:
         self._sign("expired", "ca", NAMES, expired=True)
         self._sign("wrongname", "ca", "DNS:mail.example.org")
         self._sign("stranger", "other-ca", NAMES)
+        self._sign("client", "ca", "email:ali@example.org", usage="clientAuth")
         openssl("req", "-x509", *NEW_KEY, "-days", 30, "-subj", "/CN=localhost",
                 "-addext", "subjectAltName=" + NAMES,
                 "-keyout", self.key("selfsigned"), "-out", self.pem("selfsigned"))
@@ -43,6 +44,13 @@ class Certificates:
         context.load_cert_chain(self.pem(name), self.key(name))
         return context
 
+    def mutual_context(self):
+        """A server's, which wants to see a certificate of ours."""
+        context = self.server_context()
+        context.load_verify_locations(self.ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
     def client_context(self):
         return ssl.create_default_context(cafile=self.ca)
 
@@ -52,12 +60,12 @@ class Certificates:
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                 "-keyout", self.key(name), "-out", self.pem(name))
 
-    def _sign(self, name, authority, names, expired=False):
+    def _sign(self, name, authority, names, expired=False, usage="serverAuth"):
         request = os.path.join(self.folder, name + ".req")
         extensions = os.path.join(self.folder, name + ".ext")
         with open(extensions, "w", encoding="ascii") as f:
-            f.write("subjectAltName=%s\nextendedKeyUsage=serverAuth\n"
-                    "basicConstraints=CA:FALSE\n" % names)
+            f.write("subjectAltName=%s\nextendedKeyUsage=%s\n"
+                    "basicConstraints=CA:FALSE\n" % (names, usage))
         openssl("req", *NEW_KEY, "-subj", "/CN=localhost", "-keyout", self.key(name),
                 "-out", request)
         # "openssl x509" takes no dates in version 3.0; a day count below 0 is in the past.

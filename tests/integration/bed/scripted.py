@@ -1,7 +1,7 @@
 """A small IMAP server whose every answer a test can bend: for what real servers never send.
 
-It knows enough of IMAP4rev1 to be read from: LOGIN, AUTHENTICATE PLAIN, LIST, STATUS, SELECT,
-FETCH, NOOP, IDLE.  A test gives it mailboxes, and rules that replace answers:
+It knows enough of IMAP4rev1 to be read from: LOGIN, AUTHENTICATE (PLAIN, XOAUTH2, OAUTHBEARER,
+EXTERNAL), ENABLE, LIST, STATUS, SELECT, FETCH, NOOP, IDLE.  A test gives it mailboxes, and rules that replace answers:
 
     server = ScriptedServer({"INBOX": [Message(1, b"...")]})
     server.rule(r"^LIST ", '* LIST () "/" ".."')          # then the tagged OK
@@ -115,6 +115,7 @@ class Conversation:
         self.buffer = b""
         self.selected = None
         self.secure = False
+        self.enabled = set()
         self.told = 0
 
     def close(self):
@@ -226,12 +227,22 @@ class Conversation:
 
     def do_authenticate(self, tag, rest):
         words = rest.split(" ")
+        mechanism = words[1].upper()
         if len(words) < 3:
             self.send("+ ")
             answer = self.line().decode("ascii")
         else:
             answer = words[2]
-        ok = self.server.password.encode() in base64.b64decode(answer)
+        said = b"" if answer == "=" else base64.b64decode(answer)
+        if mechanism == "EXTERNAL":
+            ok = bool(self.socket.getpeercert())
+        elif mechanism in ("XOAUTH2", "OAUTHBEARER"):
+            ok = b"auth=Bearer " + self.server.password.encode() + b"\1" in said
+            if not ok:
+                self.send(b"+ " + base64.b64encode(b'{"status":"401","schemes":"bearer"}'))
+                self.line()
+        else:
+            ok = self.server.password.encode() in said
         self.send(tag + (" OK in" if ok else " NO [AUTHENTICATIONFAILED] wrong password"))
 
     def do_logout(self, tag, rest):
@@ -239,6 +250,7 @@ class Conversation:
         return "end"
 
     def do_enable(self, tag, rest):
+        self.enabled |= set(rest.upper().split(" ")[1:])
         self.send("* ENABLED " + rest.partition(" ")[2], tag + " OK done")
 
     def do_id(self, tag, rest):
@@ -247,9 +259,15 @@ class Conversation:
     def do_namespace(self, tag, rest):
         self.send('* NAMESPACE (("" %s)) NIL NIL' % self.server.delimiter, tag + " OK done")
 
+    def wire(self, name):
+        return name if "UTF8=ACCEPT" in self.enabled else utf7(name)
+
     def do_list(self, tag, rest):
+        if "UTF8=ONLY" in self.server.capabilities and "UTF8=ACCEPT" not in self.enabled:
+            self.send(tag + " NO [CANNOT] enable UTF8=ACCEPT first")
+            return
         for name in self.server.mailboxes:
-            self.send('* LIST () %s "%s"' % (self.server.delimiter, name))
+            self.send('* LIST () %s "%s"' % (self.server.delimiter, self.wire(name)))
         self.send(tag + " OK done")
 
     def do_lsub(self, tag, rest):
@@ -260,7 +278,8 @@ class Conversation:
         match = re.search(r'^\S+ (?:"((?:[^"\\]|\\.)*)"|(\S+))', rest)
         name = re.sub(r"\\(.)", r"\1", match.group(1)) if match.group(1) else match.group(2)
         name = "INBOX" if name.upper() == "INBOX" else name
-        return name, self.server.mailboxes.get(name)
+        shown = {self.wire(each): each for each in self.server.mailboxes}
+        return name, self.server.mailboxes.get(shown.get(name))
 
     def do_status(self, tag, rest):
         name, messages = self.mailbox(rest)
@@ -356,6 +375,14 @@ class Conversation:
             out.append(b"BODY[%s]%s {%d}\r\n%s"
                        % (section.encode("ascii"), origin, len(data), data))
         self.send(b"* %d FETCH (%s)" % (sequence, b" ".join(out)))
+
+
+def utf7(name):
+    """Modified UTF-7 (RFC 3501, 5.1.3)."""
+    def run(match):
+        octets = base64.b64encode(match.group().encode("utf-16-be")).rstrip(b"=")
+        return "&" + octets.replace(b"/", b",").decode("ascii") + "-"
+    return re.sub(r"[^\x20-\x7e]+", run, name.replace("&", "&-"))
 
 
 def part(data, section):
