@@ -20,7 +20,6 @@ struct FsWait {
     const FsWaitOps *ops;
     fuse_ino_t hold;
     gpointer data;
-    gboolean is_new; /* libfuse calls back at once when the interrupt came first */
     gboolean is_interrupted;
 };
 
@@ -49,14 +48,32 @@ static void finish(FsWait *wait, int errnum)
     (void)fuse_reply_err(req, errnum);
 }
 
+static gboolean check_interrupted(gpointer user)
+{
+    Fs *fs = user;
+
+    for (GList *link = fs->waits.head; link;) {
+        FsWait *wait = link->data;
+
+        link = link->next;
+        if (wait->is_interrupted && has_fatal_signal(wait->pid))
+            finish(wait, EINTR);
+        else
+            wait->is_interrupted = FALSE;
+    }
+    fs->interrupt_check = 0;
+    return G_SOURCE_REMOVE;
+}
+
+/* libfuse calls this with the request's lock held: nothing about the request may be done here. */
 static void on_interrupt(fuse_req_t req, void *data)
 {
     FsWait *wait = data;
 
-    if (wait->is_new)
-        wait->is_interrupted = TRUE;
-    else if (has_fatal_signal(wait->pid))
-        finish(wait, EINTR);
+    wait->is_interrupted = TRUE;
+    if (wait->fs->interrupt_check == 0)
+        wait->fs->interrupt_check =
+            g_idle_add_full(G_PRIORITY_DEFAULT, check_interrupted, wait->fs, NULL);
 }
 
 static gboolean check(gpointer user)
@@ -69,9 +86,7 @@ static gboolean check(gpointer user)
         gint64 moved = wait->ops->progress ? wait->ops->progress(wait->data) : 0;
 
         link = link->next;
-        if (wait->is_interrupted && has_fatal_signal(wait->pid)) {
-            finish(wait, EINTR);
-        } else if (moved && deadline_now() - moved >
+        if (moved && deadline_now() - moved >
                                 LIMIT_REQUEST_SECONDS * (gint64)G_USEC_PER_SEC) {
             if (wait->ops->give_up)
                 wait->ops->give_up(wait->data);
@@ -95,14 +110,12 @@ FsWait *fs_wait_new(Fs *fs, fuse_req_t req, const FsWaitOps *ops, fuse_ino_t hol
     wait->ops = ops;
     wait->hold = hold;
     wait->data = data;
-    wait->is_new = TRUE;
     g_queue_push_tail(&fs->waits, wait);
     if (hold)
         notifier_hold(fs->notifier, hold);
     if (fs->wait_timer == 0)
         fs->wait_timer = g_timeout_add(CHECK_MS, check, fs);
     fuse_req_interrupt_func(req, on_interrupt, wait);
-    wait->is_new = FALSE;
     return wait;
 }
 
@@ -124,5 +137,7 @@ void fs_wait_fail_all(Fs *fs, int errnum)
         finish(g_queue_peek_head(&fs->waits), errnum);
     if (fs->wait_timer)
         g_source_remove(fs->wait_timer);
-    fs->wait_timer = 0;
+    if (fs->interrupt_check)
+        g_source_remove(fs->interrupt_check);
+    fs->wait_timer = fs->interrupt_check = 0;
 }
