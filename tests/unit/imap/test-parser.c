@@ -1,110 +1,14 @@
 /* What the parser makes of each kind of line, well-formed and as servers really send them.  Every
  * case is fed whole and one octet at a time, and must come out the same. */
-#include "imap/parser.h"
+#include "imap-dump.h"
 #include "base/limits.h"
 
 #include <string.h>
 
-static void dump_args(ImapArgs args, GString *out)
-{
-    const ImapArg *arg;
-    const char *separator = "";
-
-    while ((arg = imap_args_next(&args))) {
-        g_string_append(out, separator);
-        separator = " ";
-        switch (arg->type) {
-        case IMAP_ARG_ATOM:
-            g_string_append(out, arg->text);
-            break;
-        case IMAP_ARG_QUOTED:
-            g_string_append_printf(out, "\"%s\"", arg->text);
-            break;
-        case IMAP_ARG_LITERAL:
-            g_string_append_printf(out, "{%" G_GSIZE_FORMAT "}", arg->length);
-            g_string_append_len(out, arg->text, (gssize)arg->length);
-            break;
-        case IMAP_ARG_STREAM:
-            g_string_append_printf(out, "{%" G_GSIZE_FORMAT "}...", arg->length);
-            break;
-        case IMAP_ARG_NIL:
-            g_string_append(out, "-");
-            break;
-        case IMAP_ARG_LIST:
-            g_string_append_c(out, '(');
-            dump_args(imap_arg_list(arg), out);
-            g_string_append_c(out, ')');
-            break;
-        }
-    }
-}
-
-static void dump_response(const ImapResponse *response, GString *out)
-{
-    g_string_append_printf(out, "%s ", response->tag ? response->tag : "*");
-    if (response->has_number)
-        g_string_append_printf(out, "#%" G_GUINT64_FORMAT " ", response->number);
-    g_string_append_printf(out, "%s", response->name);
-    if (response->code)
-        g_string_append_printf(out, " [%s|%s]", response->code,
-                               response->code_args ? response->code_args : "");
-    if (response->is_status)
-        g_string_append_printf(out, " '%s'", response->text);
-    if (response->args.at != response->args.end)
-        g_string_append_c(out, ' ');
-    dump_args(response->args, out);
-    g_string_append_c(out, ';');
-}
-
-/* Everything that @parser gives out for what it was fed. */
-static gboolean drain(ImapParser *parser, GString *out)
-{
-    for (;;)
-        switch (imap_parser_next(parser)) {
-        case IMAP_PARSE_NEED_DATA:
-            return TRUE;
-        case IMAP_PARSE_RESPONSE:
-            dump_response(imap_parser_response(parser), out);
-            break;
-        case IMAP_PARSE_LITERAL_CHUNK:
-            if (imap_parser_chunk(parser)->offset == 0 && imap_parser_chunk(parser)->length == 0) {
-                dump_response(imap_parser_response(parser), out);
-                g_string_append_c(out, '<');
-            }
-            g_string_append_len(out, imap_parser_chunk(parser)->data,
-                                (gssize)imap_parser_chunk(parser)->length);
-            break;
-        case IMAP_PARSE_CONTINUE:
-            g_string_append_printf(out, "+'%s';", imap_parser_continuation(parser));
-            break;
-        case IMAP_PARSE_BAD:
-            g_string_append_printf(out, "BAD: %s", imap_parser_problem(parser));
-            g_assert_cmpint(imap_parser_next(parser), ==, IMAP_PARSE_BAD);
-            return FALSE;
-        }
-}
-
-static char *parse(const char *input, gsize length, gsize piece)
-{
-    g_autoptr(ImapParser) parser = imap_parser_new();
-    GString *out = g_string_new(NULL);
-
-    for (gsize at = 0; at < length; at += piece) {
-        gsize n = MIN(piece, length - at);
-        g_autofree char *exact = g_memdup2(input + at, n); /* so that ASan sees an overrun */
-
-        imap_parser_feed(parser, exact, n);
-        if (!drain(parser, out))
-            break;
-        g_assert_cmpuint(imap_parser_pending(parser), ==, 0);
-    }
-    return g_string_free(out, FALSE);
-}
-
 static void check(const char *input, gsize length, const char *expected)
 {
-    g_autofree char *whole = parse(input, length, length);
-    g_autofree char *by_one = parse(input, length, 1);
+    g_autofree char *whole = dump_input(input, length, length, NULL);
+    g_autofree char *by_one = dump_input(input, length, 1, NULL);
 
     g_assert_cmpstr(whole, ==, expected);
     g_assert_cmpstr(by_one, ==, expected);
@@ -267,7 +171,7 @@ static void test_limits(void)
             for (gsize n = 0; n < cases[i].limit + over; n++)
                 g_string_append(input, cases[i].repeated);
             g_string_append(input, cases[i].after);
-            out = parse(input->str, input->len, 4096);
+            out = dump_input(input->str, input->len, 4096, NULL);
             g_assert_cmpint(g_str_has_prefix(out, "BAD: "), ==, over);
             if (over)
                 g_assert_cmpstr(out + 5, ==, cases[i].problem);
