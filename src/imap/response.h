@@ -125,7 +125,6 @@ typedef struct {
     const char *mailbox; /* the wire name, verbatim: the mailbox's identity */
     char delimiter;      /* '\0' for NIL: a flat name */
     ImapListFlags flags;
-    const char *rights;   /* MYRIGHTS by LIST-MYRIGHTS, or NULL */
     const char *old_name; /* OLDNAME of a rename (RFC 5465, RFC 9051), or NULL */
 } ImapListItem;
 
