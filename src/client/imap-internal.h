@@ -51,7 +51,7 @@ struct ImapSession {
     Cancel *cancel;
     const ImapHandler *handler;
     gpointer handler_data;
-    gint64 patience_ms;
+    gint64 patience_ms, idle_ms;
     char *buffer;
 
     /* for the connection */
@@ -68,7 +68,7 @@ struct ImapSession {
     gboolean expects_caps; /* CAPABILITY was asked for */
     gboolean notifies;     /* NOTIFY is set */
     gboolean idle_refused;
-    gboolean reads_single; /* the answer to COMPRESS is due: what follows it is deflated */
+    gboolean reads_single; /* what follows the answer that is due is TLS, or deflated */
     char *server_id;
     const char *mechanism;
     ImapResult greeting; /* `code` "PREAUTH" and "BYE" stand for those responses */
@@ -136,6 +136,9 @@ gboolean imap_session_collect(ImapSession *session, guint number, ImapResult *re
 
 /* The error that @result, a NO or BAD, stands for.  Always FALSE. */
 gboolean imap_session_refused(const ImapResult *result, GError **error);
+
+/* The error for a greeting that is none.  Always FALSE. */
+gboolean imap_session_no_imap(const ImapSession *session, GError **error);
 
 /* TRUE where nobody on the way can listen or change a thing. */
 gboolean imap_session_is_protected(const ImapSession *session);

@@ -96,6 +96,7 @@ ImapSession *imap_session_new(const ImapSessionParams *params, const ImapHandler
     session->handler = handler;
     session->handler_data = user;
     session->patience_ms = LIMIT_PROGRESS_SECONDS * 1000;
+    session->idle_ms = LIMIT_IDLE_SECONDS * 1000;
     session->buffer = g_malloc(BUFFER_SIZE);
     session->keywords = g_string_new(NULL);
     session->header = g_byte_array_new();
@@ -169,7 +170,7 @@ void imap_session_free(ImapSession *session)
 
 void imap_session_logout(ImapSession *session)
 {
-    Deadline deadline = deadline_in_ms(LOGOUT_MS);
+    Deadline deadline = deadline_earlier(deadline_in_ms(LOGOUT_MS), imap_session_patience(session));
     guint number;
 
     if (!session->stream || session->state < STATE_LOGIN || session->state >= STATE_IDLE)
@@ -194,13 +195,27 @@ void imap_session_set_patience(ImapSession *session, gint64 milliseconds)
     session->patience_ms = milliseconds;
 }
 
+void imap_session_set_idle(ImapSession *session, gint64 milliseconds)
+{
+    session->idle_ms = milliseconds;
+}
+
 Deadline imap_session_patience(const ImapSession *session)
 {
     return deadline_in_ms(session->patience_ms);
 }
 
+gboolean imap_session_no_imap(const ImapSession *session, GError **error)
+{
+    return mail_fail(error, MAIL_ERROR_PROTOCOL,
+                     "%s port %u is no IMAP server; check the host and the port",
+                     session->endpoint->host, session->endpoint->port);
+}
+
 static gboolean take_continuation(ImapSession *session, GError **error)
 {
+    if (!session->is_greeted) /* "+OK": POP3 */
+        return imap_session_no_imap(session, error);
     if (!session->awaits_continuation)
         return mail_fail(error, MAIL_ERROR_PROTOCOL,
                          "the server asks to go on with a command that is complete");
@@ -232,9 +247,7 @@ static gboolean take_input(ImapSession *session, GError **error)
             break;
         case IMAP_PARSE_BAD:
             if (!session->is_greeted)
-                return mail_fail(error, MAIL_ERROR_PROTOCOL,
-                                 "%s port %u is no IMAP server; check the host and the port",
-                                 session->endpoint->host, session->endpoint->port);
+                return imap_session_no_imap(session, error);
             return mail_fail(error, MAIL_ERROR_PROTOCOL,
                              "the server's answer cannot be understood: %s",
                              imap_parser_problem(parser));

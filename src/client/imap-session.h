@@ -92,6 +92,10 @@ void imap_session_logout(ImapSession *session);
 /* Another time than LIMIT_PROGRESS_SECONDS to wait for an octet while an answer is due. */
 void imap_session_set_patience(ImapSession *session, gint64 milliseconds);
 
+/* Another time than LIMIT_IDLE_SECONDS after which IDLE is renewed: shorter where something on the
+ * way forgets connections that are silent. */
+void imap_session_set_idle(ImapSession *session, gint64 milliseconds);
+
 /* -- Commands ---------------------------------------------------------------------------------- */
 
 /* The tagged answer.  Clear with imap_result_clear(). */

@@ -10,9 +10,19 @@
 
 #include <string.h>
 
-enum { SETTLE_MS = 20 }; /* what belongs to one event comes within this time */
+enum {
+    SETTLE_MS = 20, /* what belongs to one event comes within this time */
+    /* A server that ends IDLE sooner than this by itself would be asked for it without end. */
+    SHORTEST_IDLE_MS = 1000,
+};
 
-/* Reads until something happened, somebody wakes us, or the time is over. */
+/* TRUE when the server has ended IDLE by itself. */
+static gboolean is_ended(const ImapSession *session)
+{
+    return session->state == STATE_IDLE && session->n_in_flight == 0;
+}
+
+/* Reads until something happened, somebody wakes us, or the time is over, IDLE's or ours. */
 static ImapWatch wait_for_event(ImapSession *session, Cancel *wake, Deadline deadline,
                                 GError **error)
 {
@@ -21,6 +31,8 @@ static ImapWatch wait_for_event(ImapSession *session, Cancel *wake, Deadline dea
     while (session->n_events == before) {
         GError *cause = NULL;
 
+        if (is_ended(session))
+            return IMAP_WATCH_TIMEOUT;
         switch (net_stream_wait(session->stream, wake, deadline, &cause)) {
         case NET_READABLE:
             if (!imap_session_pump(session, imap_session_patience(session), error))
@@ -92,10 +104,10 @@ static gboolean end_idle(ImapSession *session, guint number, GError **error)
     return TRUE;
 }
 
-/* One IDLE, of LIMIT_IDLE_SECONDS at most. */
+/* One IDLE, of LIMIT_IDLE_SECONDS or what was set instead. */
 static ImapWatch idle_once(ImapSession *session, Cancel *wake, Deadline deadline, GError **error)
 {
-    Deadline renewal = deadline_in(LIMIT_IDLE_SECONDS);
+    Deadline start = deadline_now(), renewal = deadline_in_ms(session->idle_ms);
     guint before = session->n_events;
     ImapWatch watch;
     guint number;
@@ -103,10 +115,12 @@ static ImapWatch idle_once(ImapSession *session, Cancel *wake, Deadline deadline
     if (!begin_idle(session, &number, error))
         return IMAP_WATCH_FAILED;
     if (number == 0)
-        return watch_plainly(session, wake, deadline, error);
+        return session->n_events != before ? IMAP_WATCH_CHANGED : IMAP_WATCH_TIMEOUT;
     watch = session->n_events != before
                 ? IMAP_WATCH_CHANGED /* it came with the "+" */
                 : wait_for_event(session, wake, deadline_earlier(deadline, renewal), error);
+    if (is_ended(session) && deadline_now() - start < SHORTEST_IDLE_MS * 1000)
+        session->idle_refused = TRUE;
     if (watch == IMAP_WATCH_FAILED ||
         (watch == IMAP_WATCH_CHANGED && !settle(session, error)) ||
         !end_idle(session, number, error))
@@ -128,10 +142,11 @@ ImapWatch imap_session_watch(ImapSession *session, Cancel *wake, Deadline deadli
     }
     if (wake && cancel_is_raised(wake))
         return IMAP_WATCH_WOKEN;
-    if (session->idle_refused || !session->caps.has[IMAP_CAP_IDLE])
+    if (!session->caps.has[IMAP_CAP_IDLE])
         return watch_plainly(session, wake, deadline, error);
     do
-        watch = idle_once(session, wake, deadline, error);
+        watch = session->idle_refused ? watch_plainly(session, wake, deadline, error)
+                                      : idle_once(session, wake, deadline, error);
     while (watch == IMAP_WATCH_TIMEOUT && !deadline_passed(deadline));
     return watch;
 }
