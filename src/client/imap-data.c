@@ -114,9 +114,7 @@ static gboolean take_greeting(ImapSession *session, const ImapResponse *response
 {
     if (!response->is_status || response->tag || strcmp(response->name, "NO") == 0 ||
         strcmp(response->name, "BAD") == 0)
-        return mail_fail(error, MAIL_ERROR_PROTOCOL,
-                         "%s port %u is no IMAP server; check the host and the port",
-                         session->endpoint->host, session->endpoint->port);
+        return imap_session_no_imap(session, error);
     take_code(session, response);
     imap_data_result(response, IMAP_OK, &session->greeting);
     if (strcmp(response->name, "OK") != 0) {

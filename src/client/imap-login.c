@@ -15,9 +15,14 @@ enum { MAX_INITIAL_RESPONSE = (LIMIT_IMAP_COMMAND - 60) / 4 * 3 }; /* before bas
 
 /* -- Connection, greeting, TLS ----------------------------------------------------------------- */
 
+static Deadline connect_deadline(const ImapSession *session)
+{
+    return deadline_earlier(deadline_in(LIMIT_CONNECT_SECONDS), imap_session_patience(session));
+}
+
 static gboolean connect_stream(ImapSession *session, GError **error)
 {
-    Deadline deadline = deadline_in(LIMIT_CONNECT_SECONDS);
+    Deadline deadline = connect_deadline(session);
     int fd;
 
     if (session->endpoint->security == SECURITY_TUNNEL) {
@@ -33,8 +38,7 @@ static gboolean connect_stream(ImapSession *session, GError **error)
 
 static gboolean await_greeting(ImapSession *session, GError **error)
 {
-    Deadline deadline = deadline_earlier(deadline_in(LIMIT_CONNECT_SECONDS),
-                                         imap_session_patience(session));
+    Deadline deadline = connect_deadline(session);
     const char *kind;
 
     imap_session_set_state(session, STATE_GREETING);
@@ -69,9 +73,12 @@ static gboolean ask_capabilities(ImapSession *session, GError **error)
     return ok;
 }
 
+/* Input is read octet by octet until the answer is there, so that what follows it, which can only
+ * be an attack (CVE-2021-33515), is still unread when net_stream_start_tls() looks. */
 static gboolean start_tls(ImapSession *session, GError **error)
 {
     GError *cause = NULL;
+    gboolean ok;
 
     if (!*session->caps.line && !ask_capabilities(session, error))
         return FALSE;
@@ -80,20 +87,18 @@ static gboolean start_tls(ImapSession *session, GError **error)
                          "%s offers no STARTTLS, so that the password could be read on the way; "
                          "use imaps:// if the server has it",
                          session->endpoint->host);
-    if (!imap_session_run(session, imap_command_new("STARTTLS"), NULL, error)) {
+    session->reads_single = TRUE;
+    ok = imap_session_run(session, imap_command_new("STARTTLS"), NULL, error);
+    session->reads_single = FALSE;
+    if (!ok) {
         g_prefix_error(error, "%s does not begin TLS after STARTTLS (imaps:// may do): ",
                        session->endpoint->host);
         return FALSE;
     }
-    if (imap_parser_pending(session->parser) > 0 || !imap_parser_is_between(session->parser)) {
-        mail_fail(&cause, MAIL_ERROR_PROTOCOL,
-                  "somebody put data in front of the TLS connection to %s",
-                  session->endpoint->host);
-        return imap_session_die(session, cause, error);
-    }
+    g_assert(imap_parser_pending(session->parser) == 0 && imap_parser_is_between(session->parser));
     imap_capabilities_parse(&session->caps, "");
-    return net_stream_start_tls(session->stream, session->endpoint,
-                                deadline_in(LIMIT_CONNECT_SECONDS), &cause) ||
+    return net_stream_start_tls(session->stream, session->endpoint, connect_deadline(session),
+                                &cause) ||
            imap_session_die(session, cause, error);
 }
 
