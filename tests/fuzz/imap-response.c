@@ -36,8 +36,9 @@ static void read_fetch(const ImapResponse *response, GString *out)
     check(fetch.seq > 0 && (fetch.uid > 0) == !!(fetch.items & IMAP_FETCH_UID));
     check(!!body == !!(fetch.items & IMAP_FETCH_BODY));
     check_date(fetch.date);
-    g_string_append_printf(out, "[%u %u %x %x '%s' %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT
-                                " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "]",
+    g_string_append_printf(out,
+                           "[%u %u %x %x '%s' %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT
+                           " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "]",
                            fetch.seq, fetch.uid, fetch.items, fetch.flags, fetch.keywords,
                            fetch.size, fetch.date, fetch.modseq, fetch.body_length);
     if (fetch.header)

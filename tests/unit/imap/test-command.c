@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-static const ImapEncoding plain = {0}, plus = {.literal_plus = TRUE}, minus = {.literal_minus = TRUE},
-                          utf8 = {.utf8 = TRUE};
+static const ImapEncoding plain = {0}, plus = {.literal_plus = TRUE},
+                          minus = {.literal_minus = TRUE}, utf8 = {.utf8 = TRUE};
 
 /* The segments as one text: "..." where "+" must come, <...> around a secret. */
 static char *show(GArray *segments)

@@ -140,10 +140,9 @@ static void test_stream(void)
         g_string_append_c(expected, input->str[input->len - 1]);
     }
     g_string_append(input, " MODSEQ (4))\r\nA1 OK\r\n");
-    g_string_append_printf(expected,
-                           "* #3 FETCH (FLAGS (a) UID 9 BODY[] {%" G_GSIZE_FORMAT
-                           "}... MODSEQ (4));A1 OK '';",
-                           size);
+    g_string_append_printf(
+        expected,
+        "* #3 FETCH (FLAGS (a) UID 9 BODY[] {%" G_GSIZE_FORMAT "}... MODSEQ (4));A1 OK '';", size);
     check(input->str, input->len, expected->str);
 }
 

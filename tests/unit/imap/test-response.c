@@ -303,12 +303,9 @@ static char *show_vanished(const ImapResponse *response)
 static void test_sets(void)
 {
     static const Case search[] = {
-        {"* SEARCH", ""},
-        {"* SEARCH 3 1 2 9", "1:3,9"},
-        {"* SEARCH 5 5", "5"},
-        {"* SEARCH 4294967295 (MODSEQ 12)", "4294967295"},
-        {"* SEARCH 1 x", NULL},
-        {"* SEARCH 4294967296", NULL},
+        {"* SEARCH", ""},       {"* SEARCH 3 1 2 9", "1:3,9"},
+        {"* SEARCH 5 5", "5"},  {"* SEARCH 4294967295 (MODSEQ 12)", "4294967295"},
+        {"* SEARCH 1 x", NULL}, {"* SEARCH 4294967296", NULL},
     };
     static const Case esearch[] = {
         {"* ESEARCH (TAG \"A7\") UID ALL 5,2:3", "all 2:3,5"},
@@ -379,7 +376,8 @@ static void test_rest(void)
 {
     static const Case namespaces[] = {
         {"* NAMESPACE ((\"\" \"/\")) NIL ((\"#shared/\" \"/\"))", "''/"},
-        {"* NAMESPACE ((\"INBOX.\" \".\")(\"#mh/\" NIL \"X\" (\"y\"))) NIL NIL", "'INBOX.'.'#mh/'-"},
+        {"* NAMESPACE ((\"INBOX.\" \".\")(\"#mh/\" NIL \"X\" (\"y\"))) NIL NIL",
+         "'INBOX.'.'#mh/'-"},
         {"* NAMESPACE ((NIL \"/\")(\"a\")) NIL NIL", "'a'-"},
         {"* NAMESPACE NIL NIL NIL", ""},
         {"* NAMESPACE", ""},
