@@ -160,6 +160,21 @@ static gboolean on_bye(ImapSession *session, const ImapResponse *response, GErro
 
 /* -- Tagged responses -------------------------------------------------------------------------- */
 
+/* Before another code of the answer: Dovecot's is HIGHESTMODSEQ. */
+static void give_copyuid(ImapSession *session, ImapResult *result)
+{
+    g_autofree char *copyuid = g_steal_pointer(&session->copyuid);
+
+    if (!copyuid || result->cond != IMAP_OK)
+        return;
+    if (g_strcmp0(result->code, "COPYUID") == 0 && result->code_args)
+        return;
+    g_free(result->code);
+    g_free(result->code_args);
+    result->code = g_strdup("COPYUID");
+    result->code_args = g_steal_pointer(&copyuid);
+}
+
 static InFlight *command_of(const ImapSession *session, const char *tag)
 {
     guint64 number;
@@ -183,11 +198,7 @@ static gboolean take_tagged(ImapSession *session, const ImapResponse *response, 
         return protocol(error, "an answer to a command that was not given");
     take_code(session, response);
     imap_data_result(response, cond, &command->result);
-    if (session->copyuid && cond == IMAP_OK && !command->result.code) {
-        command->result.code = g_strdup("COPYUID");
-        command->result.code_args = g_steal_pointer(&session->copyuid);
-    }
-    g_clear_pointer(&session->copyuid, g_free);
+    give_copyuid(session, &command->result);
     command->is_done = TRUE;
     session->n_in_flight--;
     return TRUE;

@@ -66,7 +66,6 @@ struct ImapSession {
     ImapCapabilities caps;
     gboolean enabled[IMAP_N_CAPS];
     gboolean expects_caps; /* CAPABILITY was asked for */
-    gboolean notifies;     /* NOTIFY is set */
     gboolean idle_refused;
     gboolean reads_single; /* what follows the answer that is due is TLS, or deflated */
     char *server_id;

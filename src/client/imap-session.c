@@ -123,7 +123,7 @@ void imap_session_reset(ImapSession *session)
     g_hash_table_remove_all(session->commands);
     imap_capabilities_parse(&session->caps, "");
     memset(session->enabled, 0, sizeof session->enabled);
-    session->expects_caps = session->notifies = session->idle_refused = FALSE;
+    session->expects_caps = session->idle_refused = FALSE;
     session->reads_single = FALSE;
     g_clear_pointer(&session->server_id, g_free);
     session->mechanism = NULL;
@@ -499,7 +499,9 @@ gboolean imap_session_refused(const ImapResult *result, GError **error)
         if (strcmp(result->code, refusals[i].code) == 0)
             return mail_fail(error, refusals[i].error, "%s (%s)", refusals[i].sentence,
                              result->text);
-    /* Exchange and others have no code for these. */
+    /* Many have no code for these: Exchange, Dovecot, Cyrus. */
+    if (strstr(result->text, "doesn't exist") || strstr(result->text, "does not exist"))
+        return mail_fail(error, MAIL_ERROR_GONE, "it is not on the server (%s)", result->text);
     if (strstr(result->text, "throttled") || strstr(result->text, "Too many"))
         return mail_fail(error, MAIL_ERROR_BUSY, "the server asks to try again later (%s)",
                          result->text);

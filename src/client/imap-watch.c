@@ -155,11 +155,10 @@ gboolean imap_session_notify(ImapSession *session, GError **error)
 {
     if (!session->caps.has[IMAP_CAP_NOTIFY])
         return mail_fail(error, MAIL_ERROR_UNSUPPORTED, "the server has no NOTIFY");
-    session->notifies = imap_session_run(
+    return imap_session_run(
         session,
         imap_command_new("NOTIFY SET (SELECTED (MessageNew (UID FLAGS) MessageExpunge FlagChange)) "
                          "(PERSONAL (MessageNew MessageExpunge FlagChange MailboxName "
                          "SubscriptionChange))"),
         NULL, error);
-    return session->notifies;
 }
