@@ -153,6 +153,8 @@ static inline void conversations_read(const char *folder, const char *file, GPtr
     }
 }
 
+enum { PAUSE_US = 30000 };
+
 /* -- The server ------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -307,6 +309,18 @@ static inline void server_hears(Server *server, const Step *step)
     server->rest = is_open ? g_strdup(line + expected->len) : NULL;
 }
 
+/* The client waits for an answer before it says more. */
+static inline void server_hears_nothing(Server *server, const Step *step)
+{
+    char c;
+
+    if (server->cut != G_MAXSIZE)
+        return;
+    g_usleep(PAUSE_US);
+    if (server->in->len > 0 || recv(server->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+        server_fail(server, step, "hears", "something");
+}
+
 /* -- SCRAM-SHA-256, by which "alice" logs in with "alicepw" ----------------------------------- */
 
 static inline char *base64_text(const char *base64)
@@ -382,7 +396,9 @@ static inline void server_does(Server *server, const Step *step)
     else if (g_str_equal(text, "close"))
         shutdown(server->fd, SHUT_RDWR);
     else if (g_str_equal(text, "pause"))
-        g_usleep(server->cut == G_MAXSIZE ? 30000 : 0);
+        g_usleep(server->cut == G_MAXSIZE ? PAUSE_US : 0);
+    else if (g_str_equal(text, "quiet"))
+        server_hears_nothing(server, step);
     else if (g_str_equal(text, "ignore"))
         server->ignores = TRUE;
     else if (g_str_equal(text, "wake"))

@@ -98,7 +98,9 @@ struct Server {
     gboolean wants_client;         /* a client certificate of ca */
     const char *before;            /* said in clear text, in one segment, before TLS */
     const char *instead;           /* said once the client has spoken: no TLS at all */
+    void (*agree)(Server *, int);  /* the talk in clear text that ends in STARTTLS */
     void (*talk)(Server *, SSL *); /* once TLS stands */
+    gpointer user;                 /* for these */
 
     /* What it did. */
     gboolean is_up; /* the handshake was finished */
@@ -172,6 +174,8 @@ static gpointer serve(gpointer data)
 
     if (server->before)
         g_assert_true(io_write_all(fd, server->before, strlen(server->before), NULL));
+    if (server->agree)
+        server->agree(server, fd);
     if (server->instead) {
         g_assert_cmpint(read(fd, hello, sizeof hello), >, 0);
         g_assert_true(io_write_all(fd, server->instead, strlen(server->instead), NULL));
@@ -225,7 +229,7 @@ static Endpoint *endpoint_of(const Server *server)
     return endpoint;
 }
 
-static NetStream *must_connect(const Endpoint *endpoint)
+static inline NetStream *must_connect(const Endpoint *endpoint)
 {
     g_autoptr(GError) error = NULL;
     NetStream *stream = net_stream_connect(endpoint, "test#1", NULL, deadline_in(10), &error);
