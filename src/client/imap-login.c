@@ -285,7 +285,8 @@ static gboolean authenticate_once(ImapSession *session, const SaslMechanism *mec
         !imap_session_collect(session, number, &result, error))
         return FALSE;
     ok = judge_login(session, &result, reason, sasl_is_complete(sasl), error);
-    *ret_again = !ok && result.cond == IMAP_NO && sasl_next_binding(sasl, params);
+    /* A code says that it is about something else. */
+    *ret_again = !ok && result.cond == IMAP_NO && !result.code && sasl_next_binding(sasl, params);
     imap_result_clear(&result);
     return ok;
 }
