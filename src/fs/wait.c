@@ -48,37 +48,8 @@ static void finish(FsWait *wait, int errnum)
     (void)fuse_reply_err(req, errnum);
 }
 
-static gboolean check_interrupted(gpointer user)
+static void look(Fs *fs)
 {
-    Fs *fs = user;
-
-    for (GList *link = fs->waits.head; link;) {
-        FsWait *wait = link->data;
-
-        link = link->next;
-        if (wait->is_interrupted && has_fatal_signal(wait->pid))
-            finish(wait, EINTR);
-        else
-            wait->is_interrupted = FALSE;
-    }
-    fs->interrupt_check = 0;
-    return G_SOURCE_REMOVE;
-}
-
-/* libfuse calls this with the request's lock held: nothing about the request may be done here. */
-static void on_interrupt(fuse_req_t req, void *data)
-{
-    FsWait *wait = data;
-
-    wait->is_interrupted = TRUE;
-    if (wait->fs->interrupt_check == 0)
-        wait->fs->interrupt_check =
-            g_idle_add_full(G_PRIORITY_DEFAULT, check_interrupted, wait->fs, NULL);
-}
-
-static gboolean check(gpointer user)
-{
-    Fs *fs = user;
     GList *link = fs->waits.head;
 
     while (link) {
@@ -86,17 +57,46 @@ static gboolean check(gpointer user)
         gint64 moved = wait->ops->progress ? wait->ops->progress(wait->data) : 0;
 
         link = link->next;
-        if (moved && deadline_now() - moved >
+        if (wait->is_interrupted && has_fatal_signal(wait->pid)) {
+            finish(wait, EINTR);
+        } else if (moved && deadline_now() - moved >
                                 LIMIT_REQUEST_SECONDS * (gint64)G_USEC_PER_SEC) {
             if (wait->ops->give_up)
                 wait->ops->give_up(wait->data);
             finish(wait, ETIMEDOUT);
         }
     }
+}
+
+static gboolean on_timer(gpointer user)
+{
+    Fs *fs = user;
+
+    look(fs);
     if (fs->waits.length > 0)
         return G_SOURCE_CONTINUE;
     fs->wait_timer = 0;
     return G_SOURCE_REMOVE;
+}
+
+static gboolean look_once(gpointer user)
+{
+    Fs *fs = user;
+
+    fs->wait_look = 0;
+    look(fs);
+    return G_SOURCE_REMOVE;
+}
+
+/* libfuse holds the request's lock around this call, so it is answered later.  The kernel tells of
+ * an interrupt once: what comes as harmless is looked at again, for a fatal signal may follow. */
+static void on_interrupt(fuse_req_t req, void *data)
+{
+    FsWait *wait = data;
+
+    wait->is_interrupted = TRUE;
+    if (wait->fs->wait_look == 0)
+        wait->fs->wait_look = g_idle_add_full(G_PRIORITY_DEFAULT, look_once, wait->fs, NULL);
 }
 
 FsWait *fs_wait_new(Fs *fs, fuse_req_t req, const FsWaitOps *ops, fuse_ino_t hold,
@@ -114,8 +114,8 @@ FsWait *fs_wait_new(Fs *fs, fuse_req_t req, const FsWaitOps *ops, fuse_ino_t hol
     if (hold)
         notifier_hold(fs->notifier, hold);
     if (fs->wait_timer == 0)
-        fs->wait_timer = g_timeout_add(CHECK_MS, check, fs);
-    fuse_req_interrupt_func(req, on_interrupt, wait);
+        fs->wait_timer = g_timeout_add(CHECK_MS, on_timer, fs);
+    fuse_req_interrupt_func(req, on_interrupt, wait); /* calls it if the interrupt came first */
     return wait;
 }
 
@@ -137,7 +137,7 @@ void fs_wait_fail_all(Fs *fs, int errnum)
         finish(g_queue_peek_head(&fs->waits), errnum);
     if (fs->wait_timer)
         g_source_remove(fs->wait_timer);
-    if (fs->interrupt_check)
-        g_source_remove(fs->interrupt_check);
-    fs->wait_timer = fs->interrupt_check = 0;
+    if (fs->wait_look)
+        g_source_remove(fs->wait_look);
+    fs->wait_timer = fs->wait_look = 0;
 }
