@@ -1,5 +1,6 @@
 /* Requests and replies over `.mailfs/control`.  See daemon.h. */
 #include "cli/daemon.h"
+#include "base/deadline.h"
 #include "base/error.h"
 #include "base/io.h"
 #include "base/json-read.h"
@@ -8,30 +9,33 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { READ_STEP = 64 * 1024, STATUS_FORMAT = 1 };
 
 /* -- Files ------------------------------------------------------------------------------------- */
 
-static int open_file(const CliMount *mount, const char *name, int flags, GError **error)
+static int open_file(const char *dir, const char *name, int flags, GError **error)
 {
-    g_autofree char *path = g_build_filename(mount->dir, ".mailfs", name, NULL);
+    g_autofree char *path = g_build_filename(dir, ".mailfs", name, NULL);
     int fd = open(path, flags | O_CLOEXEC);
 
     if (fd < 0 && errno == ENOTCONN)
         mail_fail(error, MAIL_ERROR_OFFLINE,
-                  "the daemon of %s is gone; clear the way with: mailfs umount %s", mount->dir,
-                  mount->dir);
+                  "the daemon of %s is gone; clear the way with: mailfs umount %s", dir, dir);
     else if (fd < 0)
         mail_fail_errno(error, errno, "cannot speak to the daemon through %s", path);
     return fd;
 }
 
 /* Until the end: the size that stat() tells of such a file means nothing. */
-static GString *read_to_end(int fd, const CliMount *mount, GError **error)
+static GString *read_to_end(int fd, const char *dir, GError **error)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     ssize_t n = 1;
@@ -42,7 +46,7 @@ static GString *read_to_end(int fd, const CliMount *mount, GError **error)
         g_string_set_size(text, before + READ_STEP);
         n = read(fd, text->str + before, READ_STEP);
         if (n < 0) {
-            mail_fail_errno(error, errno, "the daemon of %s does not answer", mount->dir);
+            mail_fail_errno(error, errno, "the daemon of %s does not answer", dir);
             return NULL;
         }
         g_string_truncate(text, before + (gsize)n);
@@ -69,16 +73,100 @@ static JsonObject *parse_object(const char *text, gsize length, GError **error)
     return json_object_ref(json_node_get_object(root));
 }
 
-/* See daemon.h.  A parent may have left SIGALRM ignored. */
-static void deadline_begin(void)
+/* -- Questions --------------------------------------------------------------------------------- */
+
+/* What a question goes to: with a request to .mailfs/control, without one status.json is read. */
+static GString *exchange(const char *dir, const char *request, GError **error)
 {
-    (void)signal(SIGALRM, SIG_DFL);
-    alarm(LIMIT_CONTROL_SECONDS);
+    autofd int fd = request ? open_file(dir, "control", O_RDWR, error)
+                            : open_file(dir, "status.json", O_RDONLY, error);
+
+    if (fd < 0 || (request && !io_write_all(fd, request, strlen(request), error)))
+        return NULL;
+    (void)lseek(fd, 0, SEEK_SET); /* the reply begins at 0; a stream has no position to set */
+    return read_to_end(fd, dir, error);
 }
 
-static void deadline_end(void)
+/* The child's part: the answer behind a "+", or "-CODE SENTENCE". */
+static void exchange_and_exit(int out, const char *dir, const char *request)
 {
-    alarm(0);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) text = exchange(dir, request, &error);
+
+    if (text) {
+        g_string_prepend_c(text, '+');
+    } else {
+        text = g_string_new(NULL);
+        g_string_printf(text, "-%d %s", error->code, error->message);
+    }
+    (void)io_write_all(out, text->str, text->len, NULL);
+    _exit(EXIT_SUCCESS);
+}
+
+/* What the child says until it ends, or NULL when it takes too long. */
+static GString *collect(int fd)
+{
+    Deadline deadline = deadline_in(LIMIT_CONTROL_SECONDS);
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct pollfd poll_fd = {fd, POLLIN, 0};
+
+    while (poll(&poll_fd, 1, deadline_poll_ms(deadline)) > 0) {
+        gsize before = text->len;
+        ssize_t n;
+
+        g_string_set_size(text, before + READ_STEP);
+        n = read(fd, text->str + before, READ_STEP);
+        g_string_truncate(text, before + (gsize)MAX(n, 0));
+        if (n <= 0)
+            return g_steal_pointer(&text);
+    }
+    return NULL;
+}
+
+static GString *unwrap(GString *text, const char *dir, GError **error)
+{
+    char *sentence;
+    gint64 code;
+
+    if (text && text->str[0] == '+')
+        return g_string_erase(text, 0, 1);
+    if (text && text->str[0] == '-') {
+        code = g_ascii_strtoll(text->str + 1, &sentence, 10);
+        mail_fail(error, (MailError)code, "%s", g_strchug(sentence));
+    } else {
+        mail_fail(error, MAIL_ERROR_TIMEOUT,
+                  "the daemon of %s has not answered for %d seconds; if that lasts, end it and "
+                  "clear the way with: mailfs umount %s",
+                  dir, LIMIT_CONTROL_SECONDS, dir);
+    }
+    if (text)
+        g_string_free(text, TRUE);
+    return NULL;
+}
+
+/* The daemon's answer to @request, NULL for status.json.  A process of its own asks: nothing but
+ * SIGKILL ends a read(2) that the daemon does not answer. */
+static GString *ask(const char *dir, const char *request, GError **error)
+{
+    autofd int in = -1, out = -1;
+    int fds[2];
+    GString *text;
+    pid_t pid;
+
+    fflush(NULL);
+    if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+        mail_fail_errno(error, errno, "cannot ask the daemon of %s", dir);
+        return NULL;
+    }
+    in = fds[0];
+    out = fds[1];
+    if (pid == 0)
+        exchange_and_exit(out, dir, request);
+    (void)close(steal_fd(&out));
+    text = collect(in);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, text ? 0 : WNOHANG);
+    return unwrap(text, dir, error);
 }
 
 /* -- Requests ---------------------------------------------------------------------------------- */
@@ -127,39 +215,20 @@ static char *make_request(const char *command, const char *path, gint64 job)
     return json_to_string(root, FALSE);
 }
 
-static GString *exchange(const CliMount *mount, const char *request, GError **error)
-{
-    autofd int fd = open_file(mount, "control", O_RDWR, error);
-
-    if (fd < 0 || !io_write_all(fd, request, strlen(request), error))
-        return NULL;
-    (void)lseek(fd, 0, SEEK_SET); /* the reply begins at 0; a stream has no position to set */
-    return read_to_end(fd, mount, error);
-}
-
 JsonObject *cli_daemon_ask(const CliMount *mount, const char *command, const char *path,
                            gint64 job, GError **error)
 {
     g_autofree char *request = make_request(command, path, job);
-    g_autoptr(GString) text = NULL;
+    g_autoptr(GString) text = ask(mount->dir, request, error);
 
-    deadline_begin();
-    text = exchange(mount, request, error);
-    deadline_end();
     return text ? cli_daemon_parse_reply(text->str, text->len, error) : NULL;
 }
 
 JsonObject *cli_daemon_status(const CliMount *mount, GError **error)
 {
-    autofd int fd = -1;
-    g_autoptr(GString) text = NULL;
-    g_autoptr(JsonObject) status = NULL;
+    g_autoptr(GString) text = ask(mount->dir, NULL, error);
+    g_autoptr(JsonObject) status = text ? parse_object(text->str, text->len, error) : NULL;
 
-    deadline_begin();
-    fd = open_file(mount, "status.json", O_RDONLY, error);
-    text = fd < 0 ? NULL : read_to_end(fd, mount, error);
-    deadline_end();
-    status = text ? parse_object(text->str, text->len, error) : NULL;
     if (!status)
         return NULL;
     if (json_read_number(status, "format") != STATUS_FORMAT) {

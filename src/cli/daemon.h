@@ -1,10 +1,8 @@
 /* Speaking to the daemon of a mount through the files of its `.mailfs` directory.
  *
  * `control` takes one JSON request and gives one JSON reply on the same handle; `status.json` is
- * read.  The daemon answers both from memory, so LIMIT_CONTROL_SECONDS without an answer means
- * that its main loop hangs.  The kernel lets go of a request that was not taken up only when the
- * process is killed, so that is what happens then, by SIGALRM; a request that was taken up and
- * never answered ends only with the daemon.
+ * read.  The daemon answers both from memory, so LIMIT_CONTROL_SECONDS without an answer mean
+ * that its main loop hangs: TIMEOUT.
  */
 #pragma once
 

@@ -127,13 +127,19 @@ const CliMount *cli_mounts_by_path(GPtrArray *mounts, const char *path, char **r
 
 const CliMount *cli_mounts_by_account(GPtrArray *mounts, const char *id)
 {
+    const CliMount *others = NULL;
+
     for (guint i = mounts->len; i > 0; i--) {
         const CliMount *mount = g_ptr_array_index(mounts, i - 1);
 
-        if (mount->is_mailfs && g_strcmp0(mount->account, id) == 0)
+        if (!mount->is_mailfs || g_strcmp0(mount->account, id) != 0)
+            continue;
+        if (mount->uid == geteuid())
             return mount;
+        if (!others)
+            others = mount;
     }
-    return NULL;
+    return others;
 }
 
 static const CliMount *only_mount(GPtrArray *mounts, GError **error)

@@ -24,7 +24,7 @@ GPtrArray *cli_mounts_read(GError **error);
  * mailfs one.  @ret_relative: the path below it, "" for itself; may be NULL; the caller owns it. */
 const CliMount *cli_mounts_by_path(GPtrArray *mounts, const char *path, char **ret_relative);
 
-/* The newest mount of the account @id alone, or NULL. */
+/* The newest mount of the account @id alone, this user's before others', or NULL. */
 const CliMount *cli_mounts_by_account(GPtrArray *mounts, const char *id);
 
 /* What a user means by @argument: an account that is mounted, or a path in a mount.  NULL means

@@ -39,9 +39,10 @@ class TestCommandLine:
         assert "mount" in result.stderr
 
     def test_an_unknown_account(self, mount):
-        result = mount.run("mount", "-f", "tset", mount.path)
+        wrong = ACCOUNT.replace("test", "tset")
+        result = mount.run("mount", "-f", wrong, mount.path)
         assert result.returncode != 0
-        assert "tset" in result.stderr and "test" in result.stderr
+        assert wrong in result.stderr and ACCOUNT in result.stderr
 
     def test_a_mount_point_that_is_not_there(self, mount):
         result = mount.run("mount", "-f", ACCOUNT, mount.path + "/nothing")
@@ -57,7 +58,7 @@ class TestCommandLine:
         for words in (["umount", ACCOUNT], ["sync", mount.path], ["info", mount.path]):
             result = mount.run(*words)
             assert result.returncode != 0 and result.stderr.strip(), words
-        assert not re.search("online", mount.run("status").stdout)
+        assert ACCOUNT not in mount.run("status").stdout
 
 
 class TestForking:
@@ -147,7 +148,7 @@ class TestOnAMount:
 
 
 class TestSignals:
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_it_unmounts(self, mount, number):
         started(mount)
         mount.process.send_signal(number)
@@ -232,7 +233,7 @@ class TestSecrets:
         os.chmod(mount.folder + "/password", 0o644)
         result = mount.run("check", ACCOUNT)
         assert result.returncode != 0
-        assert "0600" in result.stdout + result.stderr
+        assert "chmod 600" in result.stderr
 
     def test_secrets_are_nowhere(self, account, mount, folder):
         os.mkdir(folder + "/wire", 0o700)

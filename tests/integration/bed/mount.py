@@ -15,7 +15,7 @@ from . import system
 
 SUSPICIOUS = re.compile(r"ERROR: \w+Sanitizer|SUMMARY: \w+Sanitizer|runtime error:|CRITICAL|"
                         r"WARNING: suspicious|\*\* ERROR|[Aa]ssertion .*failed")
-ACCOUNT = "test"
+ACCOUNT = "test%d" % os.getpid()  # commands find mounts by it: other runs are not ours
 
 
 class Here:
