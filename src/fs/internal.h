@@ -46,7 +46,7 @@ struct Fs {
     Notifier *notifier;
     FsEvents *events;
     GQueue waits; /* of FsWait */
-    guint wait_timer, wait_look;
+    guint wait_timer, wait_look; /* GLib sources, or 0 */
     guint64 counts[FS_MAX_OPCODE]; /* requests by opcode */
     struct fuse_buf buffer;
     char *sandbox;
