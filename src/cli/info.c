@@ -1,4 +1,4 @@
-/* `mailfs info`: what the daemon knows of a message, without fetching it. */
+/* `mailfs info`: what the daemon knows of a message or a mailbox, without fetching it. */
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
@@ -33,7 +33,21 @@ static void print_text(const char *label, const char *text)
         printf("%-12s %s\n", label, text);
 }
 
-static void print_info(const char *file, JsonObject *info)
+static void print_mailbox(const char *dir, JsonObject *info)
+{
+    g_autofree char *mailbox = json_read_text(info, "mailbox");
+    g_autofree char *messages = format_count(json_read_number(info, "messages"));
+    g_autofree char *unseen = format_count(json_read_number(info, "unseen"));
+
+    print_text("directory", dir);
+    print_text("mailbox", mailbox);
+    printf("%-12s %" G_GINT64_FORMAT "\n", "uidvalidity",
+           json_read_number(info, "uidvalidity"));
+    printf("%-12s %s, %s unseen\n", "messages", messages, unseen);
+    print_text("listed", json_read_true(info, "listed") ? "yes" : "no");
+}
+
+static void print_message(const char *file, JsonObject *info)
 {
     g_autofree char *mailbox = json_read_text(info, "mailbox");
     g_autofree char *date = json_read_text(info, "date");
@@ -66,7 +80,10 @@ static gboolean show(const char *file, GError **error)
     info = cli_daemon_ask(mount, "info", relative, 0, error);
     if (!info)
         return FALSE;
-    print_info(file, info);
+    if (json_object_has_member(info, "uid"))
+        print_message(file, info);
+    else
+        print_mailbox(file, info);
     return TRUE;
 }
 
