@@ -71,6 +71,44 @@ class TestForking:
         assert mount.run("umount", ACCOUNT).returncode == 0
         assert not mount.is_mounted()
 
+    def test_as_mount_8_calls_it(self, mount, folder):
+        helper = folder + "/mount.mailfs"
+        os.symlink(mount.binary, helper)
+
+        def call(*words):
+            return subprocess.run(mount.place.command([helper, *words]), env=mount.environment,
+                                  capture_output=True, text=True, check=False, timeout=60)
+        options = "rw,noauto,nosuid,x-systemd.automount,config=" + mount.config
+        assert call(ACCOUNT, mount.path, "-o", "nonsense").returncode == 1
+        assert call("nobody", mount.path, "-o", options).returncode == 32
+        result = call(ACCOUNT, mount.path, "-o", options)
+        assert result.returncode == 0, result.stderr
+        assert len(mount.messages()) == 5
+        assert mount.run("umount", mount.path).returncode == 0
+
+    def test_all_accounts_in_one_mount(self, servers, mount, account):
+        """Each has a directory of its own, and one that cannot log in keeps no other back."""
+        keys = account.keys()
+        text = "".join("[account %s]\nimap=%s\nuser=%s\npassword-file=%s\n" % (
+            name, keys["imap"], user, mount.folder + "/password")
+            for name, user in (("first", keys["user"]), ("second", keys["user"] + "x")))
+        mount.write_raw_config(text + "[account third]\nimap=imap+plain://127.0.0.1:1\nuser=u\n"
+                               "password-file=%s/password\n" % mount.folder)
+        result = mount.run("mount", "--all", mount.path)
+        assert result.returncode == 0, result.stderr
+        try:
+            assert sorted(os.listdir(mount.path)) == ["first", "second", "third"]
+            assert len(mount.messages("first/INBOX")) == 5
+            assert mount.messages("second/INBOX") == {}
+            first = os.path.join(mount.path, "first/INBOX", mount.messages("first/INBOX")[1])
+            with open(first, "rb") as f:
+                assert f.read() == mail.numbered(0)
+            assert "uid" in mount.run("info", first).stdout
+            states = {a["id"]: a["state"] for a in mount.status()["accounts"]}
+            assert states["first"] == states["second"] == "online" != states["third"]
+        finally:
+            assert mount.run("umount", mount.path).returncode == 0
+
     def test_it_ends_with_an_error_when_it_is_not(self, mount):
         mount.write_config("imap=nonsense\n")
         assert mount.run("mount", ACCOUNT, mount.path).returncode != 0
@@ -101,6 +139,20 @@ class TestOnAMount:
         out = mount.run("info", name)
         assert out.returncode == 0, out.stderr
         assert re.search(r"uid\W+1\b", out.stdout, re.I), out.stdout
+        out = mount.run("info", mount.path + "/INBOX").stdout
+        assert re.search(r"messages +5, 5 unseen", out), out
+
+    def test_status_goes_on(self, account, mount):
+        started(mount)
+        status = subprocess.Popen(mount.argv("status", "-w", ACCOUNT), env=mount.environment,
+                                  stdout=subprocess.PIPE, text=True)
+        try:
+            assert "INBOX 5" in status.stdout.readline()
+            account.append(mail.message("a piece of news"))
+            assert any("INBOX 6" in line for line in status.stdout)
+        finally:
+            status.kill()
+            status.communicate()
 
     def test_fetch_and_evict(self, account, mounts):
         for n in range(5):
@@ -156,6 +208,19 @@ class TestSignals:
         assert not mount.is_mounted()
         mount.process = None
 
+    def test_it_connects_at_once(self, account, mounts):
+        """SIGHUP ends the back-off."""
+        proxy = account.through_proxy()
+        mount = mounts(account).start()
+        mount.wait_state("online")
+        proxy.down()
+        system.wait_for(lambda: mount.account()["state"] == "offline", "offline")
+        time.sleep(5)  # the pauses between tries grow: 1 s, 2 s, 4 s, 8 s
+        proxy.up()
+        proxy.forget()
+        mount.process.send_signal(signal.SIGHUP)
+        mount.wait_state("online", 1.5)
+
     def test_dump(self, mount):
         started(mount)
         mount.process.send_signal(signal.SIGUSR1)
@@ -197,6 +262,16 @@ class TestConfiguration:
         assert "[account %s]" % ACCOUNT in shown and "poll" in shown
         redacted = mount.run("config", "show", "--redact").stdout
         assert "127.0.0.1" not in redacted
+
+    def test_programs_that_must_not_fetch(self, account, mounts):
+        """no-fetch-for: a thumbnailer gets what is in the cache, and nothing else."""
+        account.deliver(mail.numbered(0))
+        mount = mounts(account, no_fetch_for="tail;cat").start()
+        read = "cat INBOX/*.eml 2>&1 > /dev/null"
+        mount.messages()
+        assert "denied" in mount.shell(read, check=False)
+        mount.shell("head -c 1 INBOX/*.eml > /dev/null")
+        system.wait_for(lambda: mount.shell(read, check=False) == "", "cat reads what is cached")
 
     def test_folders(self, account, mounts):
         for name in ("A", "B", "B/C"):
