@@ -152,6 +152,19 @@ static void cut_all(ImapBackend *backend)
     g_mutex_unlock(&backend->lock);
 }
 
+/* What the threads still had to tell: bodies that came whole are kept, for somebody just read
+ * them; the rest will be asked again. */
+static void drain_inbox(ImapBackend *backend)
+{
+    Event *event;
+
+    while ((event = g_queue_pop_head(&backend->inbox)))
+        if (event->kind == EVENT_BODY_WHOLE)
+            backend->params.event(event, backend->params.user);
+        else
+            event_free(event);
+}
+
 static void stop(Backend *opaque)
 {
     ImapBackend *backend = (ImapBackend *)opaque;
@@ -171,7 +184,7 @@ static void stop(Backend *opaque)
         connection_free(backend->connections[i]);
     if (backend->drain)
         g_source_destroy(g_main_context_find_source_by_id(backend->context, backend->drain));
-    g_queue_clear_full(&backend->inbox, (GDestroyNotify)event_free);
+    drain_inbox(backend);
     job_queue_free(backend->queue);
     g_hash_table_unref(backend->counts);
     g_free(backend->watched);

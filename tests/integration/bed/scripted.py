@@ -54,6 +54,7 @@ class ScriptedServer:
         self.password = password
         self.delimiter = delimiter
         self.uidvalidity = 4711
+        self.modseq = 1          # told where there is CONDSTORE
         self.rules = []
         self.received = []       # lines, as bytes, without the line end
         self.clear_octets = b""  # all that came before TLS, when there is TLS
@@ -93,6 +94,7 @@ class ScriptedServer:
                 client, _ = self.listener.accept()
             except OSError:
                 return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.n_connections += 1
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
@@ -304,6 +306,8 @@ class Conversation:
                   "* %d EXISTS" % len(messages), "* 0 RECENT",
                   "* OK [UIDVALIDITY %d] ok" % self.server.uidvalidity,
                   "* OK [UIDNEXT %d] ok" % (1 + max([m.uid for m in messages], default=0)),
+                  "* OK [%s] ok" % ("HIGHESTMODSEQ %d" % self.server.modseq
+                                    if "CONDSTORE" in self.server.capabilities else "NOMODSEQ"),
                   tag + " OK [READ-ONLY] done")
 
     do_examine = do_select
