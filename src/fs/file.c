@@ -6,6 +6,7 @@
  * READ is answered when the octets are there.
  */
 #include "fs/internal.h"
+#include "base/deadline.h"
 #include "base/error.h"
 #include "fs/errno.h"
 
@@ -20,6 +21,7 @@ enum { FD_REPLY_OCTETS = 128 * 1024 };
 typedef struct {
     Body *body;
     Store *store;
+    gint64 gave_up; /* when a request on it ended with ETIMEDOUT; a Deadline's clock */
 } Handle;
 
 /* A request that waits for octets. */
@@ -52,6 +54,7 @@ static void pending_give_up(gpointer data)
 {
     Handle *handle = ((Pending *)data)->handle;
 
+    handle->gave_up = deadline_now();
     store_give_up_body(handle->store, handle->body);
 }
 
@@ -235,6 +238,12 @@ static void read_message(fuse_req_t req, Handle *handle, size_t size, off_t offs
 
     if (answer_read(req, handle->body, size, offset))
         return;
+    /* The kernel asks again at once for a page that it could not read ahead: nobody should wait
+     * twice as long for that. */
+    if (body_last_progress(handle->body) < handle->gave_up) {
+        (void)fuse_reply_err(req, ETIMEDOUT);
+        return;
+    }
     pending = g_new0(Pending, 1);
     pending->handle = handle;
     pending->size = size;

@@ -109,7 +109,7 @@ NetWait net_poll(int fd, short events, Cancel *cancel, Cancel *wake, Deadline de
             return NET_FAILED;
         }
         if (fds[0].revents) {
-            mail_fail(error, MAIL_ERROR_CANCELLED, "the connection is no longer wanted");
+            mail_fail(error, MAIL_ERROR_CANCELLED, "given up, for nothing came");
             return NET_FAILED;
         }
         if (fds[1].revents)
@@ -183,7 +183,7 @@ static gboolean report(NetStream *stream, GError **error)
 static gboolean is_alive(NetStream *stream)
 {
     if (!stream->failure && cancel_is_raised(stream->cancel))
-        mail_fail(&stream->failure, MAIL_ERROR_CANCELLED, "the connection is no longer wanted");
+        mail_fail(&stream->failure, MAIL_ERROR_CANCELLED, "given up, for nothing came");
     return !stream->failure;
 }
 

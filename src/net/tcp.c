@@ -128,7 +128,7 @@ static gboolean race_wait(Race *race, Deadline deadline, Deadline stagger, GErro
     if (n < 0)
         return TRUE;
     if (race->fds[0].revents)
-        return mail_fail(error, MAIL_ERROR_CANCELLED, "the connection is no longer wanted");
+        return mail_fail(error, MAIL_ERROR_CANCELLED, "given up, for nothing came");
     collect(race);
     if (race->winner < 0 && deadline_passed(deadline))
         return mail_fail(error, MAIL_ERROR_TIMEOUT,
