@@ -173,8 +173,9 @@ typedef enum {
 } ImapWatch;
 
 /* Waits for unasked data, of other mailboxes too where imap_session_notify() was called: in IDLE
- * (RFC 2177), or just reading where the server has none.  Ends with the first event (what follows within 20 ms is taken along), when
- * @wake is raised, or at the deadline; IDLE is ended and its tagged OK seen before it returns. */
+ * (RFC 2177), or just reading where the server has none.  Ends with the first event (what follows
+ * within 20 ms is taken along), when @wake is raised, or at the deadline; IDLE is ended and its
+ * tagged OK seen before it returns. */
 ImapWatch imap_session_watch(ImapSession *session, Cancel *wake, Deadline deadline,
                              GError **error);
 

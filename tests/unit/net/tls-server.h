@@ -116,14 +116,12 @@ static void note_bindings(Server *server, SSL *ssl)
 {
     static const char label[] = "EXPORTER-Channel-Binding";
     guint8 octets[EVP_MAX_MD_SIZE];
+    gsize n = SSL_get_peer_finished(ssl, octets, sizeof octets);
 
+    server->unique = g_bytes_new(octets, n);
     if (SSL_version(ssl) == TLS1_3_VERSION) {
         SSL_export_keying_material(ssl, octets, 32, label, strlen(label), NULL, 0, 0);
         server->exporter = g_bytes_new(octets, 32);
-    } else {
-        gsize n = SSL_get_peer_finished(ssl, octets, sizeof octets);
-
-        server->unique = g_bytes_new(octets, n);
     }
 }
 
