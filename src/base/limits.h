@@ -40,6 +40,8 @@
 /* Mailboxes of an account, and their depth. */
 #define LIMIT_MAILBOXES 50000
 #define LIMIT_MAILBOX_DEPTH 32
+/* Namespaces of an account that are listed; servers have one to three. */
+#define LIMIT_NAMESPACES 16
 /* Header octets read for a name. */
 #define LIMIT_HEADER (256 * 1024)
 /* Encoded-words decoded in one header field. */

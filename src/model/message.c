@@ -29,13 +29,13 @@ void message_set_keywords(Message *message, const char *keywords)
         g_ref_string_release(old);
 }
 
-guint64 message_fingerprint(const char *message_id)
+guint64 message_fingerprint(const char *id)
 {
     guint64 hash = 0xcbf29ce484222325; /* FNV-1a */
 
-    if (!message_id || !*message_id)
+    if (!id || !*id)
         return 0;
-    for (const char *p = message_id; *p; p++)
+    for (const char *p = id; *p; p++)
         hash = (hash ^ (guchar)*p) * 0x100000001b3;
     return hash ? hash : 1;
 }

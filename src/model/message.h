@@ -23,7 +23,7 @@ typedef struct {
     guint64 size;        /* octets: the truth if is_exact, else the server's claim */
     gint64 date;         /* INTERNALDATE, Unix time */
     gint64 appeared;     /* when this entry appeared or changed here, Unix time */
-    guint64 fingerprint; /* of Message-ID; 0 for none: see message_fingerprint() */
+    guint64 fingerprint; /* of EMAILID or Message-ID; 0 for none: message_fingerprint() */
     char *name;          /* owned; in the directory */
     char *keywords;      /* GRefString, interned; blank-separated, sorted; NULL for none */
     guint32 uid;
@@ -40,6 +40,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Message, message_free)
 /* Takes a copy of @keywords ("" or NULL for none). */
 void message_set_keywords(Message *message, const char *keywords);
 
-/* 64 bits of a hash over a Message-ID ("<a@b>"); 0 for "" or NULL.  Tells likely the same message
- * after UIDVALIDITY changed; never proof of identity by itself. */
-guint64 message_fingerprint(const char *message_id);
+/* 64 bits of a hash over an EMAILID or a Message-ID ("<a@b>"); 0 for "" or NULL.  Tells what is
+ * likely the same message after UIDVALIDITY changed; never proof of identity by itself. */
+guint64 message_fingerprint(const char *id);

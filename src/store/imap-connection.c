@@ -103,6 +103,14 @@ static void on_list(gpointer user, const ImapListItem *item)
         connection->list_changed = TRUE;
 }
 
+static void on_namespace(gpointer user, const char *prefix, char delimiter)
+{
+    ImapConnection *connection = user;
+
+    if (connection->namespaces && connection->namespaces->len < LIMIT_NAMESPACES)
+        g_ptr_array_add(connection->namespaces, g_strdup(prefix));
+}
+
 static void on_status(gpointer user, const ImapStatus *status)
 {
     imap_post_status(user, status);
@@ -147,6 +155,7 @@ static const ImapHandler handler = {
     .vanished = on_vanished,
     .list = on_list,
     .status = on_status,
+    .namespace_prefix = on_namespace,
     .quota = on_quota,
     .my_rights = on_my_rights,
     .alert = on_alert,
@@ -281,6 +290,7 @@ static void close_session(ImapConnection *connection, gboolean politely)
         imap_session_logout(connection->session);
     count_traffic(connection);
     g_clear_pointer(&connection->session, imap_session_free);
+    g_clear_pointer(&connection->namespaces, g_ptr_array_unref);
     connection->is_notified = FALSE;
     connection->has_changed = FALSE;
     connection->counted_in = connection->counted_out = 0;

@@ -63,6 +63,7 @@ struct ImapConnection {
     gboolean is_notified;  /* NOTIFY is set */
     gboolean has_changed;  /* unasked data about the selected mailbox came */
     gboolean list_changed; /* ... about the list of mailboxes */
+    GPtrArray *namespaces; /* prefixes of this session's NAMESPACE; NULL: not asked yet */
     guint n_failures;      /* to connect, in a row */
     Deadline retry;        /* not before */
     ImapSync *sync;

@@ -64,13 +64,15 @@ static const char *status_items(const ImapConnection *connection)
                : "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN)";
 }
 
-static gboolean list_mailboxes(ImapList *list, GError **error)
+static gboolean list_pattern(ImapList *list, const char *prefix, GError **error)
 {
     ImapConnection *connection = list->connection;
-    ImapCommand *command = imap_command_new("LIST \"\" \"*\"");
+    ImapCommand *command = imap_command_new("LIST \"\"");
+    g_autofree char *pattern = g_strconcat(prefix, "*", NULL);
     gboolean extended = imap_session_has(connection->session, IMAP_CAP_LIST_EXTENDED);
     g_autofree char *status = NULL;
 
+    imap_command_string(command, pattern, strlen(pattern));
     if (imap_session_has(connection->session, IMAP_CAP_LIST_STATUS))
         status = g_strdup_printf(" STATUS %s", status_items(connection));
     if (extended && (status || imap_session_has(connection->session, IMAP_CAP_SPECIAL_USE))) {
@@ -82,6 +84,48 @@ static gboolean list_mailboxes(ImapList *list, GError **error)
         imap_command_raw(command, options);
     }
     return imap_run(connection, command, "LIST", error);
+}
+
+/* The user's namespaces (RFC 2342), asked for once a connection. */
+static gboolean ask_namespaces(ImapConnection *connection, GError **error)
+{
+    g_autoptr(GError) refused = NULL;
+
+    if (connection->namespaces)
+        return TRUE;
+    connection->namespaces = g_ptr_array_new_with_free_func(g_free);
+    if (!imap_session_has(connection->session, IMAP_CAP_NAMESPACE) ||
+        imap_run(connection, imap_command_new("NAMESPACE"), "NAMESPACE", &refused) ||
+        !mail_error_is_connection(refused))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&refused));
+    return FALSE;
+}
+
+static gboolean is_covered(const ImapList *list, const char *prefix)
+{
+    for (guint i = 0; i < list->mailboxes->len; i++)
+        if (g_str_has_prefix(g_array_index(list->mailboxes, ListedMailbox, i).wire, prefix))
+            return TRUE;
+    return FALSE;
+}
+
+/* All mailboxes: "*", and what lies in a namespace that "*" does not reach (#mh/, ~/). */
+static gboolean list_mailboxes(ImapList *list, GError **error)
+{
+    const GPtrArray *namespaces;
+
+    if (!ask_namespaces(list->connection, error) || !list_pattern(list, "", error))
+        return FALSE;
+    namespaces = list->connection->namespaces;
+    for (guint i = 0; i < namespaces->len; i++) {
+        const char *prefix = g_ptr_array_index(namespaces, i);
+
+        if (*prefix && g_ascii_strncasecmp(prefix, "INBOX", 5) != 0 &&
+            !is_covered(list, prefix) && !list_pattern(list, prefix, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 static guint send_status(ImapConnection *connection, const char *wire, GError **error)

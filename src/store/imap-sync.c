@@ -36,7 +36,7 @@ struct ImapSync {
     UidSet *listed;      /* UIDs whose metadata came */
     GPtrArray *messages; /* next slice */
     GArray *flags;       /* next slice */
-    const char *fetch_items;
+    char *fetch_items;
     gboolean was_reset;
     gboolean began;
 };
@@ -51,6 +51,7 @@ static void sync_clear(ImapSync *sync)
         if (g_array_index(sync->flags, FlagChange, i).keywords)
             g_ref_string_release(g_array_index(sync->flags, FlagChange, i).keywords);
     g_array_unref(sync->flags);
+    g_free(sync->fetch_items);
     sync->connection->sync = NULL;
 }
 
@@ -143,10 +144,14 @@ static Message *make_message(const ImapSync *sync, const ImapFetch *fetch)
      * can be, until the body is seen. */
     message->size = fetch->size ? fetch->size : MAX(fetch->header_length, 1);
     message->date = fetch->date;
+    /* EMAILID (RFC 8474) is the server's own word on which messages are the same; Message-ID is
+     * the next best. */
+    message->fingerprint = message_fingerprint(fetch->email_id);
     if (sync->job->known.want_names && fetch->items & IMAP_FETCH_HEADER) {
         g_autofree char *id = header_message_id(fetch->header, fetch->header_length);
 
-        message->fingerprint = message_fingerprint(id);
+        if (!message->fingerprint)
+            message->fingerprint = message_fingerprint(id);
         message->name = message_name_make(fetch->header, fetch->header_length, fetch->date,
                                           fetch->uid, config->charset_fallback);
     } else {
@@ -484,10 +489,10 @@ gboolean imap_sync_run(ImapConnection *connection, Job *job, GError **error)
     sync.listed = uid_set_new();
     sync.messages = g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
     sync.flags = g_array_new(FALSE, FALSE, sizeof(FlagChange));
-    sync.fetch_items = job->known.want_names
-                           ? "(UID FLAGS RFC822.SIZE INTERNALDATE "
-                             "BODY.PEEK[HEADER.FIELDS (DATE FROM SUBJECT MESSAGE-ID)])"
-                           : "(UID FLAGS RFC822.SIZE INTERNALDATE)";
+    sync.fetch_items = g_strdup_printf(
+        "(UID FLAGS RFC822.SIZE INTERNALDATE%s%s)",
+        imap_session_has(connection->session, IMAP_CAP_OBJECTID) ? " EMAILID" : "",
+        job->known.want_names ? " BODY.PEEK[HEADER.FIELDS (DATE FROM SUBJECT MESSAGE-ID)]" : "");
     connection->sync = &sync;
     ok = synchronise(&sync, error);
     sync_clear(&sync);
