@@ -384,8 +384,8 @@ static gboolean open_session(ImapConnection *connection, GError **error)
 
 static LinkState state_of(const GError *error)
 {
-    if (mail_error_is(error, MAIL_ERROR_AUTH) || mail_error_is(error, MAIL_ERROR_DENIED) ||
-        mail_error_is(error, MAIL_ERROR_UNSUPPORTED))
+    /* A bad certificate is no refusal: it may be a captive portal's, and gone in a minute. */
+    if (mail_error_is(error, MAIL_ERROR_AUTH))
         return LINK_REFUSED;
     if (mail_error_is(error, MAIL_ERROR_LOCKED))
         return LINK_LOCKED;
