@@ -475,12 +475,15 @@ static void serve(ImapConnection *connection, Job *job)
             set_online(connection, state, error);
             imap_finish(connection, job, error);
             fail_queued(connection, error);
-        } else if (mail_error_is(error, MAIL_ERROR_BUSY) && job->n_tries == 0) {
-            /* Fewer connections than we hoped for: another one takes it. */
+        } else if (job->n_tries == 0 && (mail_error_is(error, MAIL_ERROR_BUSY) ||
+                                         mail_error_is_connection(error))) {
+            /* Fewer connections than we hoped for, or bad luck: another one takes it. */
             job->n_tries++;
             imap_put_back(connection, job);
             cancel_raise(connection->backend->connections[0]->wake);
         } else {
+            g_message("%s: connection %u: %s", imap_config(connection)->id,
+                      connection->number + 1, error->message);
             imap_finish(connection, job, error);
         }
         return;

@@ -210,6 +210,7 @@ class Mount(Program):
                     pass
             self.process.wait()
             self.process = None
+            system.wait_for(lambda: not processes_of_session(session), "its processes are gone")
         Mount.live.discard(self)
         for _ in range(5):
             if not self.is_mounted():
