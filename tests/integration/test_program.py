@@ -314,7 +314,7 @@ class TestSecrets:
         os.mkdir(folder + "/wire", 0o700)
         mount.environment["MAILFS_WIRELOG"] = folder + "/wire"
         started(mount)
-        for pid in bed_mount.processes_of_session(mount.process.pid):
+        for pid in bed_mount.processes_of(mount.process.pid):
             for name in ("cmdline", "environ"):
                 with open("/proc/%d/%s" % (pid, name), "rb") as f:
                     assert account.password.encode() not in f.read()

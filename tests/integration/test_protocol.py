@@ -151,7 +151,7 @@ class TestNoTrace:
         mount.start()
         system.wait_for(lambda: os.listdir(wire), "a wire log")
         system.wait_for(lambda: mount.account()["state"] in ("online", "auth-failed"), "an end")
-        for pid in bed_mount.processes_of_session(mount.process.pid):
+        for pid in bed_mount.processes_of(mount.process.pid):
             for name in ("cmdline", "environ"):
                 with open("/proc/%d/%s" % (pid, name), "rb") as f:
                     assert not self.holds(f.read()), (pid, name)

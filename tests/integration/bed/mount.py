@@ -202,15 +202,15 @@ class Mount(Program):
     def kill(self):
         """Ends all of its processes by SIGKILL, and takes the dead mount away."""
         if self.process:
-            session = self.process.pid
-            for pid in processes_of_session(session):
+            processes = processes_of(self.process.pid)
+            for pid in processes:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
             self.process.wait()
             self.process = None
-            system.wait_for(lambda: not processes_of_session(session), "its processes are gone")
+            wait_gone(processes)
         Mount.live.discard(self)
         for _ in range(5):
             if not self.is_mounted():
@@ -221,7 +221,7 @@ class Mount(Program):
 
     def finish(self):
         """Ends it whatever its state; raises when something was wrong with it."""
-        session = self.process.pid if self.process else None
+        processes = processes_of(self.process.pid) if self.process else []
         try:
             if self.timed_out:
                 raise AssertionError("the test's time was over\n" + self.log())
@@ -230,8 +230,7 @@ class Mount(Program):
                     raise AssertionError("mailfs ended by itself with %d\n%s"
                                          % (self.process.returncode, self.log()))
                 self.stop()
-                left = system.wait_for(lambda: [processes_of_session(session)], "", 1)[0]
-                assert not left, "processes left behind: %s" % left
+                wait_gone(processes, 1)
         finally:
             self.kill()
         match = SUSPICIOUS.search(self.log())
@@ -307,18 +306,33 @@ class Mount(Program):
         return found
 
 
-def processes_of_session(session):
-    """The processes that still belong to a session, zombies left out."""
-    found = []
+def stats():
+    """{process: (parent, session)}, zombies left out."""
+    found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open("/proc/%s/stat" % pid, encoding="utf-8", errors="replace") as f:
                 fields = f.read().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(pid))
+        if fields[0] != "Z":
+            found[int(pid)] = (int(fields[1]), int(fields[3]))
     return found
+
+
+def processes_of(leader):
+    """A process, who is of its session, and all below them: the worker has a session of its own."""
+    known = stats()
+    found = {pid for pid, (_, session) in known.items() if leader in (pid, session)}
+    while True:
+        below = {pid for pid, (parent, _) in known.items() if parent in found} - found
+        if not below:
+            return sorted(found)
+        found |= below
+
+
+def wait_gone(pids, seconds=10):
+    system.wait_for(lambda: not set(pids) & set(stats()), "the processes are gone", seconds)
 
 
 class Watchdog:
