@@ -54,11 +54,17 @@ class Account:
 
     def deliver(self, data, name="INBOX", flags="", date=None):
         """A message, straight into the server's store.  flags: letters as in Maildir names."""
-        if name not in self.maildirs:
-            self.maildirs[name] = self._maildir(name)
-        self.maildirs[name].deliver(data, flags, date)
+        self._maildir(name).deliver(data, flags, date)
+
+    def deliver_copies(self, data, n, name="INBOX"):
+        self._maildir(name).deliver_copies(data, n)
 
     def _maildir(self, name):
+        if name not in self.maildirs:
+            self.maildirs[name] = self._make_maildir(name)
+        return self.maildirs[name]
+
+    def _make_maildir(self, name):
         return self.server.maildir(self.user, name)
 
     def append(self, data, name="INBOX", flags=None, date=mail.EPOCH):
@@ -156,5 +162,5 @@ class TunnelAccount(Account):
     def connect(self):
         return imaplib.IMAP4_stream(" ".join(map(shlex.quote, self.command.split())))
 
-    def _maildir(self, name):
+    def _make_maildir(self, name):
         return mail.maildir_below(self.folder + "/Maildir", name)

@@ -105,11 +105,16 @@ def unescape(text):
 
 
 def mounted(path, process="self"):
-    """The file system type that is mounted at path, or None."""
+    """The file system type that is mounted at path, as that process sees it, or None."""
     found = None
-    with open("/proc/%s/mountinfo" % process, encoding="utf-8", errors="surrogateescape") as f:
-        for line in f:
-            fields = line.split()
-            if unescape(fields[4]) == str(path):
-                found = fields[fields.index("-") + 1]
+    try:
+        with open("/proc/%s/mountinfo" % process, encoding="utf-8",
+                  errors="surrogateescape") as f:
+            lines = f.readlines()
+    except OSError:  # the process has gone, and its mount namespace with it
+        return None
+    for line in lines:
+        fields = line.split()
+        if unescape(fields[4]) == str(path):
+            found = fields[fields.index("-") + 1]
     return found
