@@ -392,31 +392,43 @@ static gboolean likeness_equal(gconstpointer a, gconstpointer b)
     return x->fingerprint == y->fingerprint && x->size == y->size;
 }
 
+/* Likeness -> the message, or NULL where several are alike: then nobody can say who is who. */
+static GHashTable *by_likeness(const GPtrArray *messages)
+{
+    GHashTable *table = g_hash_table_new_full(likeness_hash, likeness_equal, g_free, NULL);
+
+    for (guint i = 0; i < messages->len; i++) {
+        const Message *message = g_ptr_array_index(messages, i);
+        Likeness key = {message->fingerprint, message->size};
+        gboolean is_known = g_hash_table_contains(table, &key);
+
+        if (message->fingerprint)
+            g_hash_table_insert(table, g_memdup2(&key, sizeof key),
+                                is_known ? NULL : (gpointer)message);
+    }
+    return table;
+}
+
 /* Puts the table that was gathered aside in place of the old one. */
 static void replace_table(SyncRun *run)
 {
     Store *store = run->store;
     Mailbox *mailbox = run->mailbox;
     g_autoptr(GPtrArray) old = mailbox_steal_all(mailbox);
-    g_autoptr(GHashTable) alike =
-        g_hash_table_new_full(likeness_hash, likeness_equal, g_free, NULL);
+    g_autoptr(GHashTable) before = by_likeness(old);
+    g_autoptr(GHashTable) now = by_likeness(run->fresh);
     g_autoptr(GHashTable) kept = g_hash_table_new(g_direct_hash, g_direct_equal);
     DiskBatch *batch = disk_batch_new();
 
-    for (guint i = 0; i < old->len; i++) {
-        const Message *message = g_ptr_array_index(old, i);
-        Likeness key = {message->fingerprint, message->size};
-
-        if (message->fingerprint)
-            g_hash_table_insert(alike, g_memdup2(&key, sizeof key), (gpointer)message);
-    }
     for (guint i = 0; i < run->fresh->len; i++) {
         Message *message = g_steal_pointer(&g_ptr_array_index(run->fresh, i));
         Likeness key = {message->fingerprint, message->size};
-        Message *was = message->fingerprint ? g_hash_table_lookup(alike, &key) : NULL;
+        Message *was = g_hash_table_lookup(before, &key);
 
-        if (was && g_hash_table_add(kept, was))
+        if (was && g_hash_table_lookup(now, &key) == message) {
+            g_hash_table_add(kept, was);
             inherit(message, was, FALSE);
+        }
         add_message(run, batch, message);
     }
     for (guint i = 0; i < old->len; i++) {

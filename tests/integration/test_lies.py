@@ -139,6 +139,29 @@ class TestIdentity:
         assert len(server.commands(r"BODY\.PEEK\[\]")) == before
 
 
+    @pytest.mark.parametrize("first", [0, 1])
+    @pytest.mark.parametrize("capabilities", ["IMAP4rev1 OBJECTID", "IMAP4rev1"])
+    def test_twins(self, scripted_server, mounts, capabilities, first):
+        """Two messages of one Message-ID and one size: EMAILID tells them apart; without it
+        nobody is taken for the other."""
+        twins = [mail.message("twin %s" % x, extra=b"Message-ID: <twin@example.org>\r\n")
+                 for x in "ab"]
+        server = scripted_server({"INBOX": [scripted.Message(1, twins[0]),
+                                            scripted.Message(2, twins[1])]},
+                                 capabilities=capabilities)
+        mount = connect(server, mounts)
+        assert mount.contents() == {1: twins[0], 2: twins[1]}
+        inodes = [os.stat(path_of(mount, uid)).st_ino for uid in (1, 2)]
+        server.uidvalidity += 1
+        server.mailboxes["INBOX"] = [scripted.Message(11, twins[first]),
+                                     scripted.Message(12, twins[1 - first])]
+        system.wait_for(lambda: set(mount.messages()) == {11, 12}, "the new numbers")
+        assert mount.contents() == {11: twins[first], 12: twins[1 - first]}
+        if "OBJECTID" in capabilities:
+            assert [os.stat(path_of(mount, 11 + (first != n))).st_ino
+                    for n in range(2)] == inodes
+
+
 class TestBodies:
     @pytest.mark.parametrize("length", ["short", "long"])
     def test_a_literal_that_is_cut(self, scripted_server, mounts, length):

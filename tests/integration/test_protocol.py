@@ -43,6 +43,16 @@ class TestCyrus:
         assert mount.account()["mechanism"] == mechanism
 
 
+    @pytest.mark.parametrize("account", ["cyrus"], indirect=True)
+    def test_object_identifiers(self, account, mounts):
+        """EMAILID is asked of who has OBJECTID."""
+        account.deliver(mail.numbered(3))
+        proxy = account.through_proxy()
+        mount = mounts(account).start()
+        assert reads_one(mount)
+        assert proxy.lines(r"UID FETCH .*EMAILID")
+
+
 class TestTokens:
     """OAuth 2: the access token comes from a command, and a new one when the server wants it."""
 
@@ -206,7 +216,7 @@ class TestBareServer:
             r"|RETURN|CONDSTORE|QRESYNC|CHANGEDSINCE|ESEARCH|PARTIAL")
 
     @pytest.mark.parametrize("extension, command", [
-        ("IDLE", "IDLE"), ("ID", "ID"), ("UNSELECT", "EXAMINE")])
+        ("IDLE", "IDLE"), ("ID", "ID"), ("NAMESPACE", "NAMESPACE")])
     def test_what_is_offered_is_used(self, scripted_server, mounts, extension, command):
         server = scripted_server({"INBOX": [scripted.Message(1, mail.numbered(3))]},
                                  capabilities="IMAP4rev1 " + extension)

@@ -11,6 +11,7 @@ EXTERNAL), ENABLE, LIST, STATUS, SELECT, FETCH, NOOP, IDLE.  A test gives it mai
 Each line that a client sends is in .received.
 """
 import base64
+import hashlib
 import re
 import socket
 import threading
@@ -369,6 +370,8 @@ class Conversation:
             out.append(b"INTERNALDATE " + mail.internaldate(message.date).encode("ascii"))
         if "RFC822.SIZE" in items:
             out.append(b"RFC822.SIZE %d" % message.size)
+        if "EMAILID" in items:
+            out.append(b"EMAILID (M%s)" % hashlib.sha1(message.data).hexdigest().encode("ascii"))
         for section, start, length in re.findall(
                 r"BODY(?:\.PEEK)?\[([^\]]*)\](?:<(\d+)\.(\d+)>)?", items):
             data = part(message.data, section)
