@@ -122,11 +122,11 @@ static void add_cache(JsonObject *object, const Store *store, const StoreFacts *
     }
 }
 
-static const char *password_state(LinkState link)
+static const char *password_state(const StoreFacts *facts)
 {
-    switch (link) {
+    switch (facts->link) {
     case LINK_ONLINE:
-        return "ok";
+        return facts->mechanism ? "ok" : "not asked"; /* a tunnel is logged in already */
     case LINK_REFUSED:
         return "refused";
     case LINK_LOCKED:
@@ -161,7 +161,7 @@ static JsonObject *account_object(const Store *store)
     json_object_set_int_member(object, "octets_in", (gint64)facts.octets_in);
     json_object_set_int_member(object, "octets_out", (gint64)facts.octets_out);
     add_cache(object, store, &facts);
-    json_object_set_string_member(object, "password", password_state(facts.link));
+    json_object_set_string_member(object, "password", password_state(&facts));
     return object;
 }
 
