@@ -99,6 +99,23 @@ class TestAnotherClient:
             mail.numbered(20), mail.numbered(21)]
 
 
+@pytest.mark.parametrize("account", ["cyrus"], indirect=True)
+def test_idle_alone_tells_of_inbox(account, mounts):
+    """A server without NOTIFY, and polls that are too rare to help."""
+    for n in range(3):
+        account.deliver(mail.numbered(n))
+    mount = mounts(account, poll="1h").start()
+    path = os.path.join(mount.path, "INBOX", mount.messages()[1])
+    mount.wait_listed("INBOX", 3)
+    account.append(mail.numbered(3))
+    appears(mount, 4)
+    account.store("INBOX", "1", "\\Seen")
+    system.wait_for(lambda: os.stat(path).st_atime >= os.stat(path).st_mtime, "it counts as seen")
+    account.expunge("INBOX", "2,3")
+    appears(mount, 2)
+    assert mount.contents() == account.fetch()
+
+
 class TestFiles:
     def test_an_open_file_outlives_its_message(self, account, mount):
         with open(os.path.join(mount.path, "INBOX", mount.messages()[1]), "rb") as f:
