@@ -84,11 +84,12 @@ class Cyrus:
             for name in os.listdir(os.path.join(UNPACKED, "usr/lib")) if "linux" in name)
         self._add_password(ADMIN)
         system.give(self.folder)
+        # in a session of its own: at its end the master ends its whole process group
         self.process = subprocess.Popen(
             system.as_user([values["bin"] + "/master", "-C", self.folder + "/imapd.conf",
                             "-M", self.folder + "/cyrus.conf", "-p", self.folder + "/pid"]),
             env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT)
+            stderr=subprocess.STDOUT, start_new_session=True)
         system.wait_port(self.port, self.process)
 
     def _add_password(self, user):
