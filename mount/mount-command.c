@@ -176,7 +176,7 @@ static int run_processes(const Plan *plan, Start *start, GError **error)
     FsMountOptions fs_options = {.fsname = plan->fsname,
                                  .allow_other = options->allow_other,
                                  .debug_fuse = options->debug_fuse};
-    g_autoptr(MountEntry) entry = NULL;
+    g_autoptr(MountinfoEntry) entry = NULL;
     SupervisorParams params;
     pid_t supervisor = getpid(), worker;
     int code;
@@ -236,7 +236,7 @@ static int run_plan(const Plan *plan)
 static void undo_mount(const Plan *plan)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(MountEntry) entry = mount_entry_find(plan->dir);
+    g_autoptr(MountinfoEntry) entry = mount_entry_find(plan->dir);
 
     if (entry && mount_entry_is_ours(entry) && !unmount_lazily(plan->dir, &error))
         fprintf(stderr, "mailfs: %s\n", error->message);

@@ -58,7 +58,7 @@ static gboolean remove_dead_mounts(const char *dir, GError **error)
     enum { MAX_STACKED = 8 };
 
     for (int i = 0; i < MAX_STACKED && is_dead(dir); i++) {
-        g_autoptr(MountEntry) entry = mount_entry_find(dir);
+        g_autoptr(MountinfoEntry) entry = mount_entry_find(dir);
 
         if (!entry || !mount_entry_is_ours(entry))
             return mail_fail(error, MAIL_ERROR_BUSY,
@@ -106,7 +106,7 @@ gboolean mountpoint_create(const char *dir, GError **error)
 
 gboolean mountpoint_prepare(const char *dir, GError **error)
 {
-    g_autoptr(MountEntry) entry = NULL;
+    g_autoptr(MountinfoEntry) entry = NULL;
     autofd int fd = -1;
     struct stat st;
 

@@ -386,7 +386,7 @@ static int run_until_worker_ends(Supervisor *s)
 /* FALSE when it was unmounted already, or what is there is somebody else's by now. */
 static gboolean is_mounted(const Supervisor *s)
 {
-    g_autoptr(MountEntry) entry = mount_entry_find(s->params->mountpoint);
+    g_autoptr(MountinfoEntry) entry = mount_entry_find(s->params->mountpoint);
 
     return entry && entry->id == s->params->mount_id;
 }

@@ -23,7 +23,7 @@ typedef struct {
     GPtrArray *accounts;     /* of const ConfigAccount */
     const char *config_path; /* named in advice */
     const char *mountpoint;
-    guint64 mount_id;        /* of MountEntry: what is ours to unmount */
+    guint64 mount_id;        /* of MountinfoEntry: what is ours to unmount */
     int report;              /* of detach_begin(); -1 in the foreground */
     Notify *notify;
 } SupervisorParams;

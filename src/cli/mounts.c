@@ -1,10 +1,11 @@
-/* Reads mountinfo and finds a user's mount in it.  See mounts.h.
+/* Finds a user's mount in the table of mounts.  See mounts.h.
  *
  * Paths are compared as text first, and only then resolved: a mount whose daemon is dead answers
  * no system call, and it is the one that must be found to be unmounted.
  */
 #include "cli/mounts.h"
 #include "base/error.h"
+#include "base/mountinfo.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,78 +23,32 @@ static void mount_free(gpointer data)
     g_free(mount);
 }
 
-/* Blank, tab, newline, backslash and '#' stand in mountinfo as \ooo. */
-static char *unescape(const char *text)
+static CliMount *mount_new(const MountinfoEntry *entry)
 {
-    GString *out = g_string_new(NULL);
+    CliMount *mount = g_new0(CliMount, 1);
 
-    while (*text) {
-        if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
-            g_string_append_c(out,
-                              (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + text[3] - '0'));
-            text += 4;
-        } else {
-            g_string_append_c(out, *text++);
-        }
-    }
-    return g_string_free(out, FALSE);
-}
-
-static guint user_id(const char *options)
-{
-    const char *found = strstr(options, "user_id=");
-
-    return found ? (guint)strtoul(found + strlen("user_id="), NULL, 10) : 0;
-}
-
-/* "36 35 98:0 /root /dir rw,noatime master:1 - type source options" */
-static CliMount *parse_line(const char *line)
-{
-    enum { FIELD_DIR = 4, AFTER_DASH_TYPE = 1, AFTER_DASH_SOURCE, AFTER_DASH_OPTIONS };
-    g_auto(GStrv) fields = g_strsplit(line, " ", -1);
-    guint n_fields = g_strv_length(fields), dash = FIELD_DIR;
-    g_autofree char *source = NULL;
-    CliMount *mount;
-
-    while (dash < n_fields && !g_str_equal(fields[dash], "-"))
-        dash++;
-    if (dash + AFTER_DASH_OPTIONS >= n_fields)
-        return NULL;
-    mount = g_new0(CliMount, 1);
-    mount->dir = unescape(fields[FIELD_DIR]);
-    mount->is_mailfs = g_str_equal(fields[dash + AFTER_DASH_TYPE], "fuse.mailfs");
-    mount->uid = user_id(fields[dash + AFTER_DASH_OPTIONS]);
-    source = unescape(fields[dash + AFTER_DASH_SOURCE]);
-    if (mount->is_mailfs && g_str_has_prefix(source, SOURCE_PREFIX))
-        mount->account = g_strdup(source + strlen(SOURCE_PREFIX));
+    mount->dir = g_strdup(entry->dir);
+    mount->is_mailfs = g_str_equal(entry->type, "fuse.mailfs");
+    mount->uid = entry->user;
+    if (mount->is_mailfs && g_str_has_prefix(entry->source, SOURCE_PREFIX))
+        mount->account = g_strdup(entry->source + strlen(SOURCE_PREFIX));
     return mount;
 }
 
-GPtrArray *cli_mounts_parse(const char *text)
+GPtrArray *cli_mounts_new(const GPtrArray *entries)
 {
     GPtrArray *mounts = g_ptr_array_new_with_free_func(mount_free);
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
-    for (char **line = lines; *line; line++) {
-        CliMount *mount = parse_line(*line);
-
-        if (mount)
-            g_ptr_array_add(mounts, mount);
-    }
+    for (guint i = 0; i < entries->len; i++)
+        g_ptr_array_add(mounts, mount_new(g_ptr_array_index(entries, i)));
     return mounts;
 }
 
 GPtrArray *cli_mounts_read(GError **error)
 {
-    g_autoptr(GError) reason = NULL;
-    g_autofree char *text = NULL;
+    g_autoptr(GPtrArray) entries = mountinfo_read(error);
 
-    if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, &reason)) {
-        mail_fail(error, MAIL_ERROR_CACHE, "cannot read the table of mounts: %s",
-                  reason->message);
-        return NULL;
-    }
-    return cli_mounts_parse(text);
+    return entries ? cli_mounts_new(entries) : NULL;
 }
 
 /* What is left of @path below @dir; NULL when it is not below. */

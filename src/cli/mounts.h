@@ -1,21 +1,21 @@
-/* Which mailfs mounts there are, by a look at /proc/self/mountinfo: that is how a command finds
- * the daemon it is about.
+/* Which mailfs mounts there are, by the table of mounts: that is how a command finds the daemon it
+ * is about.
  */
 #pragma once
 
 #include <glib.h>
+#include <sys/types.h>
 
 typedef struct {
     char *dir;          /* the mount point */
     gboolean is_mailfs; /* the type is fuse.mailfs */
     char *account;      /* of "mailfs#ACCOUNT"; NULL for a mount of all accounts */
-    guint uid;          /* whose it is: only this user may look inside */
+    uid_t uid;          /* whose it is: only this user may look inside */
 } CliMount;
 
-/* Every mount in @text (proc(5), "mountinfo"), of whatever type, in its order: a later one may
- * hide an earlier one.  Lines that cannot be read are left out.  The caller owns the array,
- * which frees its mounts. */
-GPtrArray *cli_mounts_parse(const char *text);
+/* Every mount of @entries (of mountinfo_parse()), of whatever type, in their order: a later one
+ * may hide an earlier one.  The caller owns the array, which frees its mounts. */
+GPtrArray *cli_mounts_new(const GPtrArray *entries);
 
 /* The same for the mounts as they are now. */
 GPtrArray *cli_mounts_read(GError **error);

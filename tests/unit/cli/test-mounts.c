@@ -1,6 +1,7 @@
 /* Finding a mount in mountinfo, by path and by account. */
 #include "cli/mounts.h"
 #include "base/error.h"
+#include "base/mountinfo.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -14,14 +15,19 @@ static const char *const mountinfo =
     "92 22 0:52 / /srv/all rw - fuse.mailfs mailfs rw,user_id=0\n"
     "93 90 0:53 / /home/ali/Mail/work/tmp rw - tmpfs tmpfs rw\n"
     "94 22 0:54 / /home/ali/Mail/work2 rw - fuse.sshfs mailfs#work2 rw,user_id=4242\n"
-    "95 22 0:55 / /home/ali/Mail/again rw - fuse.mailfs mailfs#work rw,user_id=4242\n"
-    "garbage\n"
-    "96 22 0:55 / /short rw -\n"
-    "\n";
+    "95 22 0:55 / /home/ali/Mail/again rw - fuse.mailfs mailfs#work rw,user_id=4242\n";
 
-static void test_parse(void)
+/* The mounts of @text, as mountinfo has them. */
+static GPtrArray *mounts_of(const char *text)
 {
-    g_autoptr(GPtrArray) mounts = cli_mounts_parse(mountinfo);
+    g_autoptr(GPtrArray) entries = mountinfo_parse(text);
+
+    return cli_mounts_new(entries);
+}
+
+static void test_new(void)
+{
+    g_autoptr(GPtrArray) mounts = mounts_of(mountinfo);
     const CliMount *work = g_ptr_array_index(mounts, 2), *old = g_ptr_array_index(mounts, 3);
     const CliMount *all = g_ptr_array_index(mounts, 4), *other = g_ptr_array_index(mounts, 6);
 
@@ -52,7 +58,7 @@ static void test_by_path(void)
         {"/home/ali/Mail", NULL, NULL},
         {"/", NULL, NULL},
     };
-    g_autoptr(GPtrArray) mounts = cli_mounts_parse(mountinfo);
+    g_autoptr(GPtrArray) mounts = mounts_of(mountinfo);
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *relative = NULL;
@@ -65,7 +71,7 @@ static void test_by_path(void)
 
 static void test_by_account(void)
 {
-    g_autoptr(GPtrArray) mounts = cli_mounts_parse(mountinfo);
+    g_autoptr(GPtrArray) mounts = mounts_of(mountinfo);
 
     g_assert_cmpstr(cli_mounts_by_account(mounts, "work")->dir, ==, "/home/ali/Mail/again");
     g_assert_cmpstr(cli_mounts_by_account(mounts, "old")->dir, ==, "/home/ali/Old Mail");
@@ -75,8 +81,8 @@ static void test_by_account(void)
 
 static void test_find(void)
 {
-    g_autoptr(GPtrArray) mounts = cli_mounts_parse(mountinfo);
-    g_autoptr(GPtrArray) none = cli_mounts_parse("");
+    g_autoptr(GPtrArray) mounts = mounts_of(mountinfo);
+    g_autoptr(GPtrArray) none = mounts_of("");
     g_autofree char *first = NULL, *second = NULL;
     g_autoptr(GError) error = NULL;
 
@@ -102,21 +108,21 @@ static void test_find_only(void)
         "90 22 0:50 / /a rw - fuse.mailfs mailfs#a rw,user_id=%u\n"
         "91 22 0:51 / /b rw - fuse.mailfs mailfs#b rw,user_id=%u\n",
         (guint)geteuid(), (guint)geteuid());
-    g_autoptr(GPtrArray) both = cli_mounts_parse(text);
+    g_autoptr(GPtrArray) both = mounts_of(text);
     g_autoptr(GPtrArray) one = NULL;
     g_autoptr(GError) error = NULL;
 
     g_assert_null(cli_mounts_find(both, NULL, NULL, &error));
     g_assert_error(error, MAIL_ERROR, MAIL_ERROR_INVALID);
     strchr(text, '\n')[1] = '\0';
-    one = cli_mounts_parse(text);
+    one = mounts_of(text);
     g_assert_cmpstr(cli_mounts_find(one, NULL, NULL, NULL)->dir, ==, "/a");
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/mounts/parse", test_parse);
+    g_test_add_func("/mounts/new", test_new);
     g_test_add_func("/mounts/by-path", test_by_path);
     g_test_add_func("/mounts/by-account", test_by_account);
     g_test_add_func("/mounts/find", test_find);
