@@ -257,9 +257,11 @@ class Mount(Program):
 
     def read(self, name):
         """A file's octets, by cat: works in every place."""
-        return subprocess.run(self.place.command(["cat", os.path.join(self.path, name)]),
-                              stdin=subprocess.DEVNULL, capture_output=True, check=True,
-                              timeout=60).stdout
+        result = subprocess.run(self.place.command(["cat", os.path.join(self.path, name)]),
+                                stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                                timeout=60)
+        assert result.returncode == 0, result.stderr.decode("utf-8", "replace")
+        return result.stdout
 
     def status(self):
         return json.loads(self.read(".mailfs/status.json"))
