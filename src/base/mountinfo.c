@@ -44,14 +44,14 @@ static char *decode(const char *field)
 /* "user_id=1000" among the options of the super block. */
 static void read_user(MountinfoEntry *entry, const char *options)
 {
+    static const char name[] = "user_id=";
     g_auto(GStrv) words = g_strsplit(options, ",", -1);
-    guint64 user;
 
     for (guint i = 0; words[i]; i++) {
-        const char *value = words[i] + strlen("user_id=");
+        const char *value = g_str_has_prefix(words[i], name) ? words[i] + strlen(name) : NULL;
+        guint64 user;
 
-        if (!g_str_has_prefix(words[i], "user_id=") ||
-            !text_parse_number(value, strlen(value), G_MAXUINT32 - 1, &user))
+        if (!value || !text_parse_number(value, strlen(value), G_MAXUINT32 - 1, &user))
             continue;
         entry->has_user = TRUE;
         entry->user = (uid_t)user;

@@ -9,6 +9,7 @@ static const char mountinfo[] =
     "30 27 0:40 / /half rw\n"
     "31 27 0:41 / /half rw - fuse\n"
     "32 27 0:41 / /half rw -\n"
+    "33 27 0:41 / /half rw - fuse a\n"
     "x 27 0:41 / /half rw - fuse a b\n"
     "40 27 0:57 / /home/ali/Mail rw - fuse.mailfs mailfs\\043old rw,user_id=1000,group_id=1\n"
     "41 27 0:58 / /home/ali/Mail rw,nosuid shared:7 - fuse.mailfs mailfs\\043new rw,user_id=1001\n"
@@ -79,6 +80,7 @@ static void test_user(void)
         {"user_id=7", TRUE, 7},      {"rw,user_id=7,group_id=8", TRUE, 7},
         {"rw,xuser_id=7", FALSE, 0}, {"rw,user_id=", FALSE, 0},
         {"rw,user_id=-1", FALSE, 0}, {"rw,user_id=4294967295", FALSE, 0},
+        {"rw,blksize=512", FALSE, 0},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
