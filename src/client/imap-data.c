@@ -395,6 +395,7 @@ static gboolean on_list(ImapSession *session, const ImapResponse *response, GErr
 
     if (!imap_response_list(response, &item)) {
         g_debug("%s: skipping a LIST that makes no sense", session->name);
+        TELL(session, list, NULL); /* who listens must not take the rest for all */
         return TRUE;
     }
     TELL(session, list, &item);

@@ -47,7 +47,7 @@ typedef struct {
     void (*exists)(gpointer user, guint32 n_messages);
     void (*expunge)(gpointer user, guint32 seq);
     void (*vanished)(gpointer user, const UidSet *uids, gboolean earlier);
-    void (*list)(gpointer user, const ImapListItem *item);
+    void (*list)(gpointer user, const ImapListItem *item); /* NULL: a line without sense */
     void (*status)(gpointer user, const ImapStatus *status);
     /* SEARCH and ESEARCH (ALL) results are collected by the session: imap_session_search(). */
     void (*quota)(gpointer user, const char *root, guint64 used_kib, guint64 limit_kib);

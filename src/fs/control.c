@@ -17,14 +17,19 @@
 
 #include <string.h>
 
-typedef struct {
+typedef struct ControlJob ControlJob;
+
+struct ControlJob {
     Fs *fs;
-    StoreWait *wait; /* sync */
+    StoreWait *wait; /* for a sync, or for rows from the disk */
     Store *store;
+    Mailbox *mailbox; /* of what `work` is about */
+    Message *message; /* or NULL; only where no wait comes before the work */
+    void (*work)(ControlJob *job);
     guint total;
     gboolean is_done;
     GError *error;
-} ControlJob;
+};
 
 void fs_control_free_job(gpointer data)
 {
@@ -167,31 +172,52 @@ static char *do_sync(Fs *fs, const FsNode *node)
     return answer_job(fs, job);
 }
 
-static char *do_fetch(Fs *fs, const FsNode *node)
+/* The rows of a mailbox that was not looked at in this run are still on the disk. */
+static void on_rows(const GError *error, gpointer user)
+{
+    ControlJob *job = user;
+
+    job->wait = NULL;
+    if (error) {
+        job->error = g_error_copy(error);
+        job->is_done = TRUE;
+    } else {
+        job->work(job);
+    }
+}
+
+static char *do_with_rows(Fs *fs, const FsNode *node, void (*work)(ControlJob *job))
 {
     ControlJob *job = g_new0(ControlJob, 1);
-    StoreFacts facts;
 
-    store_facts(node->store, &facts);
     job->fs = fs;
     job->store = node->store;
-    if (facts.link > LINK_ONLINE)
-        (void)store_fail_offline(node->store, &job->error);
+    job->mailbox = node->mailbox;
+    job->message = node->message;
+    job->work = work;
+    if (store_is_ready(node->store, node->mailbox))
+        work(job);
     else
-        job->total = store_fetch(node->store, node->mailbox, node->message);
-    job->is_done = job->total == 0;
+        job->wait = store_wait(node->store, node->mailbox, on_rows, job);
     return answer_job(fs, job);
 }
 
-static char *do_evict(Fs *fs, const FsNode *node)
+static void fetch(ControlJob *job)
 {
-    ControlJob *job = g_new0(ControlJob, 1);
+    StoreFacts facts;
 
-    job->fs = fs;
-    job->store = node->store;
-    job->total = store_evict(node->store, node->mailbox, node->message);
+    store_facts(job->store, &facts);
+    if (facts.link > LINK_ONLINE)
+        (void)store_fail_offline(job->store, &job->error);
+    else
+        job->total = store_fetch(job->store, job->mailbox, job->message);
+    job->is_done = job->total == 0;
+}
+
+static void evict(ControlJob *job)
+{
+    job->total = store_evict(job->store, job->mailbox, job->message);
     job->is_done = TRUE;
-    return answer_job(fs, job);
 }
 
 /* How far a fetch is: what its account still has to fetch. */
@@ -305,9 +331,9 @@ static char *carry_out(Fs *fs, JsonObject *object)
     if (g_str_equal(command, "sync"))
         return do_sync(fs, &node);
     if (g_str_equal(command, "fetch"))
-        return do_fetch(fs, &node);
+        return do_with_rows(fs, &node, fetch);
     if (g_str_equal(command, "evict"))
-        return do_evict(fs, &node);
+        return do_with_rows(fs, &node, evict);
     mail_fail(&error, MAIL_ERROR_INVALID, "unknown command \"%s\"", command);
     return answer_error(error);
 }

@@ -33,11 +33,6 @@ static gint64 pending_progress(gpointer data)
     return store_wait_progress(((Pending *)data)->store_wait);
 }
 
-static void pending_give_up(gpointer data)
-{
-    store_give_up_wait(((Pending *)data)->store_wait);
-}
-
 static void pending_cancel(gpointer data)
 {
     Pending *pending = data;
@@ -46,7 +41,9 @@ static void pending_cancel(gpointer data)
     pending_free(pending);
 }
 
-static const FsWaitOps pending_ops = {pending_progress, pending_give_up, pending_cancel};
+/* Nothing is given up at the deadline: a server may think for long before it answers SEARCH, and
+ * the session itself knows when it has died. */
+static const FsWaitOps pending_ops = {pending_progress, NULL, pending_cancel};
 
 static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name, gboolean may_wait);
 

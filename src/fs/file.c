@@ -126,7 +126,9 @@ static void open_message(fuse_req_t req, fuse_ino_t ino, const FsNode *node,
                          struct fuse_file_info *fi)
 {
     g_autoptr(GError) error = NULL;
-    guint64 size_before = node->message->size;
+    /* What the kernel believes; 0 if a read-ahead corrected it and the announcement may still be
+     * on its way. */
+    guint64 size_before = node->message->is_size_news ? 0 : node->message->size;
     Handle *handle;
     Pending *pending;
     Body *body;
@@ -140,6 +142,7 @@ static void open_message(fuse_req_t req, fuse_ino_t ino, const FsNode *node,
         (void)fuse_reply_err(req, fs_errno(error, FALSE));
         return;
     }
+    node->message->is_size_news = FALSE;
     handle = g_new0(Handle, 1);
     handle->body = body;
     handle->store = node->store;

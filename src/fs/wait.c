@@ -20,6 +20,7 @@ struct FsWait {
     const FsWaitOps *ops;
     fuse_ino_t hold;
     gpointer data;
+    gint64 since; /* the deadline is this request's: what it waits for may be older */
     gboolean is_interrupted;
 };
 
@@ -54,7 +55,8 @@ static void look(Fs *fs)
 
     while (link) {
         FsWait *wait = link->data;
-        gint64 moved = wait->ops->progress ? wait->ops->progress(wait->data) : 0;
+        gint64 moved =
+            wait->ops->progress ? MAX(wait->ops->progress(wait->data), wait->since) : 0;
 
         link = link->next;
         if (wait->is_interrupted && has_fatal_signal(wait->pid)) {
@@ -110,6 +112,7 @@ FsWait *fs_wait_new(Fs *fs, fuse_req_t req, const FsWaitOps *ops, fuse_ino_t hol
     wait->ops = ops;
     wait->hold = hold;
     wait->data = data;
+    wait->since = deadline_now();
     g_queue_push_tail(&fs->waits, wait);
     if (hold)
         notifier_hold(fs->notifier, hold);

@@ -31,6 +31,8 @@ typedef struct {
     guint8 is_exact : 1; /* the body was seen: size is its length */
     guint8 is_cached : 1;
     guint8 is_suspect : 1; /* cached before an unclean end: verify before use */
+    guint8 is_size_news : 1; /* size was corrected since somebody opened it last */
+    guint8 is_withheld : 1; /* the server did not give its body: not asked for unasked again */
 } Message;
 
 Message *message_new(void);

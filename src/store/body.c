@@ -88,6 +88,11 @@ int body_fd(const Body *body)
     return body->fd;
 }
 
+gboolean body_is_awaited(const Body *body)
+{
+    return body->waits != NULL;
+}
+
 gint64 body_last_progress(const Body *body)
 {
     return body->last_progress;

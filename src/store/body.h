@@ -27,6 +27,7 @@ const GError *body_error(const Body *body); /* when failed */
 guint64 body_size(const Body *body);        /* once coming */
 guint64 body_received(const Body *body);
 int body_fd(const Body *body);              /* once coming; borrowed, for pread() */
+gboolean body_is_awaited(const Body *body);  /* somebody waits for it */
 gint64 body_last_progress(const Body *body); /* a Deadline's clock */
 
 /* Calls @func once, on the main loop, when @n_octets have come (or all, if fewer), 0 meaning

@@ -90,6 +90,10 @@ guint imap_roles(guint number, guint n_allowed, JobRoles ret_roles[IMAP_MAX_ROLE
         ret_roles[n++] = role_interactive;
     if (number >= 2 || (number == 0 && n_allowed <= 2))
         ret_roles[n++] = role_bulk;
+    /* A long body must not stand before all others: the last connections, when they are idle, read
+     * for those who wait as well. */
+    if (number >= 3)
+        ret_roles[n++] = role_interactive;
     return n;
 }
 
@@ -135,7 +139,6 @@ static Backend *start(const BackendParams *params)
 
 static void connection_free(ImapConnection *connection)
 {
-    g_thread_join(connection->thread);
     cancel_unref(connection->wake);
     cancel_unref(connection->cancel);
     g_array_unref(connection->running);
@@ -180,6 +183,9 @@ static void stop(Backend *opaque)
            !deadline_passed(politeness))
         g_usleep(5000);
     cut_all(backend);
+    /* All of them first: they wake each other. */
+    for (guint i = 0; i < backend->n_connections; i++)
+        g_thread_join(backend->connections[i]->thread);
     for (guint i = 0; i < backend->n_connections; i++)
         connection_free(backend->connections[i]);
     if (backend->drain)
@@ -227,19 +233,23 @@ static gboolean withdraw(Backend *opaque, guint64 id)
 static void give_up(Backend *opaque, guint64 id)
 {
     ImapBackend *backend = (ImapBackend *)opaque;
+    gboolean was_running = FALSE;
 
     g_mutex_lock(&backend->lock);
-    /* One connection that says nothing for so long is likely all of them: the watching one tries
-     * anew as well, and so finds out whether the account is offline. */
-    if (backend->connections[0]->cancel)
-        cancel_raise(backend->connections[0]->cancel);
     for (guint i = 0; i < backend->n_connections; i++) {
         ImapConnection *connection = backend->connections[i];
 
         for (guint k = 0; k < connection->running->len; k++)
-            if (g_array_index(connection->running, guint64, k) == id && connection->cancel)
+            if (g_array_index(connection->running, guint64, k) == id && connection->cancel) {
                 cancel_raise(connection->cancel);
+                was_running = TRUE;
+            }
     }
+    /* One connection that says nothing for so long is likely all of them: the watching one tries
+     * anew as well, and so finds out whether the account is offline.  A job that was only queued
+     * says nothing about the network. */
+    if (was_running && backend->connections[0]->cancel)
+        cancel_raise(backend->connections[0]->cancel);
     g_mutex_unlock(&backend->lock);
 }
 

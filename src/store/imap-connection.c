@@ -17,6 +17,7 @@
 
 enum {
     REST_SECONDS = 300,        /* an unused connection is closed after this */
+    STABLE_SECONDS = 60,       /* a session that lived so long is no failure to connect */
     RELEARN_SECONDS = 600,     /* when "too many connections" is tried again */
     LOCKED_RETRY_SECONDS = 60, /* a keyring is unlocked by a person */
 };
@@ -97,7 +98,9 @@ static void on_list(gpointer user, const ImapListItem *item)
 {
     ImapConnection *connection = user;
 
-    if (connection->list)
+    if (connection->list && !item)
+        imap_list_broken(connection->list);
+    else if (connection->list)
         imap_list_item(connection->list, item);
     else
         connection->list_changed = TRUE;
@@ -323,7 +326,13 @@ static void learn_limit(ImapConnection *connection, const GError *error)
     g_mutex_unlock(&backend->lock);
     g_message("%s: the server allows %u connections (%s)", imap_config(connection)->id,
               connection->number, error->message);
-    cancel_raise(backend->connections[0]->wake);
+}
+
+/* The roles have moved, or a job was put back: whoever may take it now shall look. */
+static void wake_all(ImapBackend *backend)
+{
+    for (guint i = 0; i < backend->n_connections; i++)
+        cancel_raise(backend->connections[i]->wake);
 }
 
 static Cancel *fresh_cancel(ImapConnection *connection)
@@ -369,6 +378,7 @@ static gboolean open_new_session(ImapConnection *connection, GError **error)
     }
     connection->session = g_steal_pointer(&session);
     connection->retry = 0;
+    connection->opened = deadline_now();
     g_mutex_lock(&backend->lock);
     backend->n_open++;
     g_mutex_unlock(&backend->lock);
@@ -412,8 +422,11 @@ static Deadline next_retry(ImapConnection *connection, LinkState state)
 static void lost(ImapConnection *connection, const GError *error)
 {
     LinkState state = state_of(error);
-    gboolean is_first = connection->n_failures == 0 && state == LINK_OFFLINE;
+    gboolean is_first;
 
+    if (deadline_now() - connection->opened > STABLE_SECONDS * (gint64)G_USEC_PER_SEC)
+        connection->n_failures = 0;
+    is_first = connection->n_failures == 0 && state == LINK_OFFLINE;
     close_session(connection, FALSE);
     if (is_stopping(connection->backend))
         return;
@@ -475,12 +488,13 @@ static void serve(ImapConnection *connection, Job *job)
             set_online(connection, state, error);
             imap_finish(connection, job, error);
             fail_queued(connection, error);
-        } else if (job->n_tries == 0 && (mail_error_is(error, MAIL_ERROR_BUSY) ||
-                                         mail_error_is_connection(error))) {
-            /* Fewer connections than we hoped for, or bad luck: another one takes it. */
-            job->n_tries++;
+        } else if (mail_error_is(error, MAIL_ERROR_BUSY) ||
+                   (job->n_tries == 0 && mail_error_is_connection(error))) {
+            /* Fewer connections than we hoped for (and fewer each time, so this ends), or bad
+             * luck: another one takes it. */
+            job->n_tries += !mail_error_is(error, MAIL_ERROR_BUSY);
             imap_put_back(connection, job);
-            cancel_raise(connection->backend->connections[0]->wake);
+            wake_all(connection->backend);
         } else {
             g_message("%s: connection %u: %s", imap_config(connection)->id,
                       connection->number + 1, error->message);
@@ -489,7 +503,6 @@ static void serve(ImapConnection *connection, Job *job)
         return;
     }
     if (run_job(connection, job, unfinished, &error)) {
-        connection->n_failures = 0;
         if (!is_fetch)
             imap_finish(connection, job, NULL);
         return;

@@ -14,7 +14,8 @@
 
 enum {
     COMMANDS_IN_FLIGHT = 3,
-    PROGRESS_OCTETS = 256 * 1024, /* how often a waiting reader is told */
+    PROGRESS_OCTETS = 256 * 1024, /* how often a waiting reader is told, */
+    PROGRESS_USEC = 1000 * 1000,  /* and at least after this, so that a slow link shows life */
 };
 
 /* One body that was asked for. */
@@ -23,7 +24,8 @@ typedef struct {
     BodyFile *file;
     GError *error; /* local: the disk is full */
     guint64 size;
-    guint64 told; /* octets that the main thread knows of */
+    guint64 told;   /* octets that the main thread knows of */
+    gint64 told_at; /* deadline_now() */
     gboolean is_complete;
     gboolean is_nil;
 } Wanted;
@@ -114,9 +116,10 @@ void imap_fetch_begin(ImapConnection *connection, guint32 uid, guint64 size)
     Wanted *wanted = find(connection, uid, &run);
     Event *event;
 
-    if (!wanted)
-        return; /* nobody asked for it: its octets are let go */
+    if (!wanted || wanted->file || wanted->error)
+        return; /* nobody asked for it, or it came before: its octets are let go */
     wanted->size = size;
+    wanted->told_at = deadline_now();
     run->current = wanted;
     wanted->file = body_file_new(imap_disk(connection), &wanted->error);
     if (!wanted->file)
@@ -141,8 +144,10 @@ void imap_fetch_data(ImapConnection *connection, const void *data, gsize length)
         !body_file_append(wanted->file, data, length, &wanted->error))
         return;
     have = body_file_length(wanted->file);
-    if (have - wanted->told >= PROGRESS_OCTETS || have == wanted->size) {
+    if (have - wanted->told >= PROGRESS_OCTETS || have == wanted->size ||
+        deadline_now() - wanted->told_at >= PROGRESS_USEC) {
         wanted->told = have;
+        wanted->told_at = deadline_now();
         imap_post(connection, body_event(run, wanted, EVENT_BODY_DATA));
     }
 }
@@ -215,6 +220,13 @@ static void settle(ImapConnection *connection, ImapFetchRun *run, Wanted *wanted
 
     if (wanted->error) {
         fail_body(connection, run, wanted, wanted->error);
+        return;
+    }
+    if (wanted->is_nil) {
+        /* Listed, but not to be had: gone since, or damaged on the server. */
+        mail_fail(&error, MAIL_ERROR_GONE, "the server gives no text for message %u of %s",
+                  wanted->item.uid, run->job->wire);
+        fail_body(connection, run, wanted, error);
         return;
     }
     if (!wanted->is_complete) {

@@ -66,6 +66,7 @@ struct ImapConnection {
     GPtrArray *namespaces; /* prefixes of this session's NAMESPACE; NULL: not asked yet */
     guint n_failures;      /* to connect, in a row */
     Deadline retry;        /* not before */
+    gint64 opened;         /* deadline_now() when the session was */
     ImapSync *sync;
     GPtrArray *fetches; /* of ImapFetchRun, in the order they were sent */
     ImapList *list;
@@ -125,6 +126,7 @@ void imap_sync_vanished(ImapSync *sync, const UidSet *uids, gboolean earlier);
 void imap_fetch_begin(ImapConnection *connection, guint32 uid, guint64 size);
 void imap_fetch_data(ImapConnection *connection, const void *data, gsize length);
 void imap_fetch_end(ImapConnection *connection, const ImapFetch *fetch);
+void imap_list_broken(ImapList *list);
 void imap_list_item(ImapList *list, const ImapListItem *item);
 /* STATUS goes out as an event, asked for or not. */
 void imap_post_status(ImapConnection *connection, const ImapStatus *status);

@@ -16,7 +16,13 @@ struct ImapList {
     ImapConnection *connection;
     GArray *mailboxes; /* of ListedMailbox */
     guint n_left_out;
+    gboolean is_broken; /* a line could not be read */
 };
+
+void imap_list_broken(ImapList *list)
+{
+    list->is_broken = TRUE;
+}
 
 void imap_list_item(ImapList *list, const ImapListItem *item)
 {
@@ -189,7 +195,8 @@ static void post_mailboxes(ImapList *list)
         g_warning("%s: %u mailboxes are not shown: too many, or nested too deep",
                   imap_config(list->connection)->id, list->n_left_out);
     event->mailboxes = g_steal_pointer(&list->mailboxes);
-    event->is_whole = TRUE;
+    event->is_list = TRUE;
+    event->is_whole = !list->is_broken;
     imap_post(list->connection, event);
 }
 

@@ -37,7 +37,7 @@ struct ImapSync {
     GPtrArray *messages; /* next slice */
     GArray *flags;       /* next slice */
     char *fetch_items;
-    gboolean was_reset;
+    guint32 agreed; /* EXISTS when the count was found right */
     gboolean began;
 };
 
@@ -237,6 +237,12 @@ static gboolean list_messages(ImapSync *sync, UidSet *uids, GError **error)
     return TRUE;
 }
 
+static gboolean agrees(ImapSync *sync, const UidSet *uids)
+{
+    sync->agreed = imap_session_exists(sync->connection->session);
+    return uid_set_count(uids) == sync->agreed;
+}
+
 /* Every UID of the mailbox by one command, checked against EXISTS.  NULL with BUSY when the
  * server contradicts itself: then nothing is concluded from it. */
 static UidSet *server_uids(ImapSync *sync, GError **error)
@@ -248,7 +254,7 @@ static UidSet *server_uids(ImapSync *sync, GError **error)
     uids = imap_session_search(connection->session, "ALL", error);
     if (!uids)
         return NULL;
-    if (uid_set_count(uids) == imap_session_exists(connection->session))
+    if (agrees(sync, uids))
         return g_steal_pointer(&uids);
     /* Some servers send an ESEARCH without ALL, or forget what came meanwhile: ask in another
      * way.  Every reply lands in known or unknown. */
@@ -259,7 +265,7 @@ static UidSet *server_uids(ImapSync *sync, GError **error)
     uids = imap_session_search(connection->session, "1:*", error);
     if (!uids)
         return NULL;
-    if (uid_set_count(uids) == imap_session_exists(connection->session))
+    if (agrees(sync, uids))
         return g_steal_pointer(&uids);
     mail_fail(error, MAIL_ERROR_BUSY,
               "the server lists %" G_GUINT64_FORMAT " messages in %s but counts %u; "
@@ -350,6 +356,7 @@ static gboolean conclude(ImapSync *sync, GError **error)
     if (known->compare_all || !is_plausible(sync) ||
         expected != imap_session_exists(connection->session))
         return compare(sync, error);
+    sync->agreed = imap_session_exists(connection->session);
     post_begin(sync, FALSE, uid_set_count(new));
     post_vanished(sync, sync->vanished);
     if (!list_messages(sync, new, error))
@@ -400,10 +407,16 @@ static char *newest(const UidSet *uids, guint64 n)
         uid_set_add_range(set, range.low, range.high);
         n -= MIN(n, length);
     }
-    /* A command line holds some 70 ranges; a mailbox with more gaps gives its newest ones. */
-    while (uid_set_n_ranges(set) > 70)
-        uid_set_remove(set, uid_set_range(set, 0).low);
-    return uid_set_format(set);
+    /* A mailbox with so many gaps that they do not fit in one command gives its newest ones. */
+    while (TRUE) {
+        g_autofree char *text = uid_set_format(set);
+        g_autoptr(UidSet) oldest = uid_set_new();
+
+        if (strlen(text) <= SET_OCTETS)
+            return g_steal_pointer(&text);
+        uid_set_add_range(oldest, uid_set_range(set, 0).low, uid_set_range(set, 0).high);
+        uid_set_remove_set(set, oldest);
+    }
 }
 
 static gboolean changes_by_comparison(ImapSync *sync, GError **error)
@@ -495,6 +508,9 @@ gboolean imap_sync_run(ImapConnection *connection, Job *job, GError **error)
         job->known.want_names ? " BODY.PEEK[HEADER.FIELDS (DATE FROM SUBJECT MESSAGE-ID)]" : "");
     connection->sync = &sync;
     ok = synchronise(&sync, error);
+    /* What came while the new ones were fetched, the server will not say again. */
+    if (ok && imap_session_exists(connection->session) != sync.agreed)
+        connection->has_changed = TRUE;
     sync_clear(&sync);
     return ok;
 }

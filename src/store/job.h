@@ -122,7 +122,8 @@ typedef struct Event {
     char *mechanism;  /* LINK */
 
     GArray *mailboxes; /* of ListedMailbox */
-    gboolean is_whole; /* MAILBOXES: this was all of them */
+    gboolean is_list;  /* MAILBOXES: by LIST, not MYRIGHTS of one */
+    gboolean is_whole; /* MAILBOXES: this was all of them; LINK: NOTIFY is set */
 
     guint32 uidvalidity, uidnext, n_messages, n_unseen; /* STATUS, SYNC_* */
     guint64 highestmodseq;

@@ -104,8 +104,8 @@ static gboolean collect(const Store *store, const Mailbox *mailbox, Range *range
     for (guint i = mailbox_lower_bound(mailbox, range->from), scanned = 0; i < n;
          i++, scanned++) {
         Message *message = mailbox_nth(mailbox, i);
-        gboolean wanted = !message->is_cached && message->date >= range->since &&
-                          message->size <= LIMIT_MESSAGE &&
+        gboolean wanted = !message->is_cached && !message->is_withheld &&
+                          message->date >= range->since && message->size <= LIMIT_MESSAGE &&
                           !store_is_fetching(store, mailbox, message);
 
         if (message->uid > range->to)
@@ -214,6 +214,10 @@ static void begin_stream(ReadAhead *read_ahead, const Mailbox *mailbox, const Me
     for (guint i = 1; i < MAX_STREAMS; i++)
         if (read_ahead->streams[i].used < oldest->used)
             oldest = &read_ahead->streams[i];
+    /* Its reader has gone elsewhere: what is only queued need not come. */
+    for (GList *link = oldest->batches.head; link; link = link->next)
+        if (((Batch *)link->data)->job)
+            store_withdraw_fetch(read_ahead->store, ((Batch *)link->data)->job);
     g_queue_clear_full(&oldest->batches, g_free);
     oldest->mailbox = mailbox->number;
     oldest->streak = 1;
@@ -325,7 +329,8 @@ static guint wish_for(ReadAhead *read_ahead, const Mailbox *mailbox, const Wish 
 
         if (message->uid > wish->last)
             break;
-        copy->n_left += !message->is_cached && message->date >= wish->since;
+        copy->n_left += !message->is_cached && !message->is_withheld &&
+                        message->date >= wish->since;
     }
     if (copy->n_left == 0) {
         g_free(copy);

@@ -93,6 +93,7 @@ static void learn_size(Store *store, guint16 number, guint64 item, guint64 size)
     if (!message || message->size == size)
         return;
     message->size = size;
+    message->is_size_news = TRUE;
     message->appeared = store_now();
     store->params.observer->message_changed(store, mailbox, message, store->params.user);
 }
@@ -168,6 +169,17 @@ static void on_whole(Store *store, const Event *event)
     disk_submit(store->disk, batch, on_kept, store);
 }
 
+/* A message that is listed but not given must not be asked for in a circle: failure, sync,
+ * prefetch, failure. */
+static void withhold(Store *store, const Event *event)
+{
+    Mailbox *mailbox;
+    Message *message = message_of(store, event->mailbox, event->item, &mailbox);
+
+    if (message && !mail_error_is_connection(event->error))
+        message->is_withheld = TRUE;
+}
+
 void store_body_event(Store *store, Event *event)
 {
     g_autoptr(Body) body = find_body(store, event->mailbox, event->item);
@@ -194,6 +206,7 @@ void store_body_event(Store *store, Event *event)
         }
         break;
     case EVENT_BODY_FAILED:
+        withhold(store, event);
         g_message("%s: %s", store->account->id, event->error->message);
         if (body) {
             body_fail(body, event->error);
@@ -227,6 +240,25 @@ void store_body_done(Store *store, Event *event)
     read_ahead_job_done(store->read_ahead, event->job);
 }
 
+void store_withdraw_fetch(Store *store, guint64 id)
+{
+    gint64 key = (gint64)id;
+    GPtrArray *bodies = g_hash_table_lookup(store->fetching, &key);
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; bodies && i < bodies->len; i++)
+        if (body_is_awaited(g_ptr_array_index(bodies, i)))
+            return;
+    if (!bodies || !store->backend || !store->ops->withdraw(store->backend, id))
+        return;
+    mail_fail(&error, MAIL_ERROR_CANCELLED, "nobody reads on here any more");
+    for (guint i = 0; i < bodies->len; i++) {
+        body_fail(g_ptr_array_index(bodies, i), error);
+        forget_body(store, g_ptr_array_index(bodies, i));
+    }
+    g_hash_table_remove(store->fetching, &key);
+}
+
 /* -- Opening ----------------------------------------------------------------------------------- */
 
 void store_drop_body(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message)
@@ -246,9 +278,13 @@ static void on_verified(guint16 number, guint64 item, gboolean is_good, gpointer
     g_autoptr(GError) error = NULL;
     int fd;
 
-    if (!message || !body) {
-        if (body)
-            forget_body(store, body);
+    if (!body)
+        return;
+    if (!message) {
+        mail_fail(&error, MAIL_ERROR_GONE, "the message is no longer on the server");
+        body_fail(body, error);
+        forget_body(store, body);
+        body_unref(body);
         return;
     }
     if (is_good)

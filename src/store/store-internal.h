@@ -48,6 +48,7 @@ void store_submit(Store *store, Job *job);
 
 /* -- store.c ----------------------------------------------------------------------------------- */
 DiskMailbox store_disk_mailbox(const Mailbox *mailbox); /* borrows its strings */
+void store_ask_list(Store *store, JobPriority priority);
 void store_put_mailbox(Store *store, const Mailbox *mailbox);
 
 /* -- store-sync.c ------------------------------------------------------------------------------ */
@@ -56,7 +57,8 @@ gboolean store_compare_is_due(const Mailbox *mailbox);
 gboolean store_is_syncing(const Store *store, const Mailbox *mailbox);
 void store_sync_event(Store *store, Event *event);
 void store_sync_done(Store *store, Event *event);
-void store_listed(Store *store);              /* LIST is whole: who waits for it */
+/* LIST was answered (or, with @error, not): for those who wait for it. */
+void store_listed(Store *store, const GError *error);
 void store_fail_waits(Store *store, const GError *error); /* the account went offline */
 void store_drop_sync(Store *store, const Mailbox *mailbox); /* the mailbox is gone */
 void store_sync_free(gpointer run);
@@ -70,6 +72,8 @@ gboolean store_is_fetching(const Store *store, const Mailbox *mailbox, const Mes
 /* Asks for the bodies of @messages, ascending neighbours in the table; @uids as in Job. */
 guint64 store_fetch_bodies(Store *store, Mailbox *mailbox, GPtrArray *messages, UidSet *uids,
                            JobPriority priority); /* the job's id */
+/* Takes a fetch back that no connection has begun, unless somebody waits for one of its bodies. */
+void store_withdraw_fetch(Store *store, guint64 job);
 void store_drop_body(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
 
 /* -- read-ahead.c ------------------------------------------------------------------------------ */

@@ -174,9 +174,11 @@ StoreWait *store_wait(Store *store, Mailbox *mailbox, StoreFunc func, gpointer u
         return wait;
     }
     /* A mailbox in use is kept true by events and polls: its rows are enough. */
-    if (mailbox->is_listed && was_used)
+    if (mailbox == store->account->root)
+        store_ask_list(store, JOB_WAITED);
+    else if (mailbox->is_listed && was_used)
         load(store, mailbox);
-    else if (mailbox != store->account->root)
+    else
         store_request_sync(store, mailbox, JOB_WAITED);
     return wait;
 }
@@ -191,6 +193,8 @@ StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer u
         store_reconnect(store);
         store_fail_offline(store, &error);
         end_wait(wait, error);
+    } else if (mailbox == store->account->root) {
+        store_ask_list(store, JOB_WAITED);
     } else if (mailbox->is_container) {
         end_wait(wait, NULL);
     } else {
@@ -213,17 +217,9 @@ gint64 store_wait_progress(const StoreWait *wait)
     return wait->last_progress;
 }
 
-void store_give_up_wait(StoreWait *wait)
+void store_listed(Store *store, const GError *error)
 {
-    SyncRun *run = find_run(wait->store, wait->mailbox);
-
-    if (run && run->job && wait->store->backend)
-        wait->store->ops->give_up(wait->store->backend, run->job);
-}
-
-void store_listed(Store *store)
-{
-    end_waits(store, store->account->root, NULL, TRUE);
+    end_waits(store, store->account->root, error, TRUE);
 }
 
 void store_fail_waits(Store *store, const GError *error)
@@ -608,6 +604,19 @@ void store_sync_done(Store *store, Event *event)
 
 /* -- Asking ------------------------------------------------------------------------------------ */
 
+/* The rows are lost: from the server, or the reason why not for those who wait. */
+static void relist(Store *store, Mailbox *mailbox)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (store->link <= LINK_ONLINE) {
+        store_request_sync(store, mailbox, JOB_WAITED);
+        return;
+    }
+    store_fail_offline(store, &error);
+    end_waits(store, mailbox, error, TRUE);
+}
+
 static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, const GError *error,
                       gpointer user)
 {
@@ -633,6 +642,8 @@ static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, con
     end_waits(store, mailbox, NULL, FALSE);
     if (run)
         run_sync(run);
+    else if (error)
+        relist(store, mailbox);
 }
 
 static void run_sync(SyncRun *run)

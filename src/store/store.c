@@ -115,6 +115,27 @@ static gboolean restore(Store *store, GError **error)
     return disk_load_numbers(store->disk, reserve_number, store->account, error);
 }
 
+/* The mailbox went, its name stays as a level of the hierarchy: a plain directory now. */
+static void make_container(Store *store, Mailbox *mailbox)
+{
+    DiskBatch *batch = disk_batch_new();
+    g_autoptr(GPtrArray) messages = NULL;
+
+    store_drop_sync(store, mailbox);
+    disk_batch_remove_mailbox(batch, mailbox->number);
+    disk_submit(store->disk, batch, NULL, NULL);
+    messages = mailbox_steal_all(mailbox);
+    for (guint i = 0; i < messages->len; i++)
+        store->params.observer->message_removed(store, mailbox, g_ptr_array_index(messages, i),
+                                                store->params.user);
+    mailbox->is_container = TRUE;
+    mailbox->is_listed = FALSE;
+    mailbox->uidvalidity = mailbox->uidnext = mailbox->n_messages = mailbox->n_unseen = 0;
+    mailbox->highestmodseq = 0;
+    mailbox->load = MAILBOX_LOADED;
+    store_put_mailbox(store, mailbox);
+}
+
 static void add_mailbox(Store *store, const ListedMailbox *listed)
 {
     g_autoptr(GPtrArray) made = g_ptr_array_new();
@@ -134,6 +155,10 @@ static void add_mailbox(Store *store, const ListedMailbox *listed)
         mailbox->is_container == listed->is_container)
         return;
     mailbox->list_flags = listed->list_flags;
+    if (!is_new && listed->is_container && !mailbox->is_container)
+        make_container(store, mailbox);
+    else if (!is_new && !listed->is_container && mailbox->is_container)
+        mailbox->load = MAILBOX_UNLOADED;
     mailbox->is_container = listed->is_container;
     if (is_new) {
         mailbox->load = mailbox->is_container ? MAILBOX_LOADED : MAILBOX_UNLOADED;
@@ -197,8 +222,7 @@ static void remove_unlisted(Store *store, Mailbox *parent, GHashTable *listed)
         if (!is_needed(child, listed)) {
             remove_mailbox(store, child);
         } else if (!g_hash_table_contains(listed, child->wire) && !child->is_container) {
-            /* The mailbox went, those below it stay: a plain directory now. */
-            child->is_container = TRUE;
+            make_container(store, child);
             remove_unlisted(store, child, listed);
         } else {
             remove_unlisted(store, child, listed);
@@ -237,14 +261,15 @@ static void on_mailboxes(Store *store, Event *event)
         if (mailbox)
             g_hash_table_add(listed, mailbox->wire);
     }
-    if (!event->is_whole)
+    if (!event->is_list)
         return;
-    /* An empty list is an answer that no server means: every account has INBOX. */
-    if (g_hash_table_size(listed) > 0)
+    /* What could not be read removes nothing; nor does an empty list, which no server means, for
+     * every account has INBOX. */
+    if (event->is_whole && g_hash_table_size(listed) > 0)
         remove_unlisted(store, store->account->root, listed);
     store->account->is_listed = TRUE;
     store->params.observer->mailbox_changed(store, store->account->root, store->params.user);
-    store_listed(store);
+    store_listed(store, NULL);
 }
 
 /* -- Polling ----------------------------------------------------------------------------------- */
@@ -256,7 +281,7 @@ static gboolean is_used(const Mailbox *mailbox, gint64 now)
             (mailbox->used && now - mailbox->used < USED_SECONDS));
 }
 
-static void ask_list(Store *store, JobPriority priority)
+void store_ask_list(Store *store, JobPriority priority)
 {
     Job *job;
     gint64 now = store_now();
@@ -284,7 +309,7 @@ static gboolean poll_now(gpointer user)
     Store *store = user;
 
     store->poll_timer = 0;
-    ask_list(store, JOB_BACKGROUND);
+    store_ask_list(store, JOB_BACKGROUND);
     return G_SOURCE_REMOVE;
 }
 
@@ -323,6 +348,7 @@ static void on_listed(Store *store, const GError *error, gboolean is_first)
     if (error) {
         g_message("%s: the mailboxes could not be listed: %s", store->account->id,
                   error->message);
+        store_listed(store, error);
         return;
     }
     read_ahead_resume(store->read_ahead);
@@ -378,7 +404,7 @@ static void on_changed(Store *store, const Event *event)
     Mailbox *mailbox = *event->wire ? account_find_wire(store->account, event->wire) : NULL;
 
     if (!*event->wire)
-        ask_list(store, JOB_WAITED);
+        store_ask_list(store, JOB_WAITED);
     else if (mailbox)
         store_request_sync(store, mailbox, JOB_WAITED);
 }
@@ -429,7 +455,7 @@ static void on_link(Store *store, Event *event)
     if (store->link == LINK_ONLINE && before != LINK_ONLINE) {
         store->was_polled = FALSE;
         store->has_push = FALSE;
-        ask_list(store, JOB_WAITED);
+        store_ask_list(store, JOB_WAITED);
     } else if (store->link > LINK_ONLINE) {
         g_autoptr(GError) error = NULL;
 

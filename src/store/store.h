@@ -87,8 +87,6 @@ guint store_fetch(Store *store, Mailbox *mailbox, Message *message);
 /* Drops cached bodies.  Returns how many. */
 guint store_evict(Store *store, Mailbox *mailbox, Message *message);
 void store_reconnect(Store *store);
-/* Progress stopped: gives up the connection that works on this mailbox's listing. */
-void store_give_up_wait(StoreWait *wait);
 
 /* -- Facts for status -------------------------------------------------------------------------- */
 
