@@ -120,6 +120,8 @@ static void on_list(gpointer user, const ImapListItem *item)
 {
     Probe *probe = user;
 
+    if (!item)
+        return; /* a line without sense: nothing to count */
     probe->n_mailboxes++;
     if (!(item->flags & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT)))
         probe->n_selectable++;

@@ -103,6 +103,10 @@ static void on_vanished(gpointer user, const UidSet *uids, gboolean earlier)
 
 static void on_list(gpointer user, const ImapListItem *item)
 {
+    if (!item) {
+        note(user, "list broken");
+        return;
+    }
     note(user, "list %s %c %x", item->mailbox, item->delimiter ? item->delimiter : '-',
          item->flags);
 }
