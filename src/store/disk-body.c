@@ -225,7 +225,6 @@ static gboolean move_into_place(BodyFile *file, guint16 mailbox, guint64 item, G
         return mail_fail_errno(error, errno, "cannot keep a message in %s/bodies",
                                disk->cache_dir);
     g_hash_table_add(disk->fresh, g_memdup2(&key, sizeof key));
-    disk->has_new_bodies = TRUE;
     return TRUE;
 }
 

@@ -189,6 +189,7 @@ struct Disk {
     int cache_fd, state_fd, bodies_fd;
     int cache_lock, state_lock;
     char *warning;
+    gint64 boot; /* a number of this boot of the machine */
     gboolean was_unclean;
     DiskAnswers *answers;
 
@@ -211,7 +212,6 @@ struct Disk {
     /* Bodies, under theirs: renamed into place, but no row yet (of DiskBodyKey). */
     pthread_mutex_t bodies_lock;
     GHashTable *fresh;
-    gboolean has_new_bodies;
 
     /* The main thread's. */
     GThread *thread;        /* NULL until the first request */

@@ -91,7 +91,7 @@ static const Schema state_schema = {"state.db",   1,                "FULL",
 
 /* -- index.db ---------------------------------------------------------------------------------- */
 
-/* meta has one row.  clean: disk_close() was reached.  swept: rows and files of bodies agree, as
+/* meta has one row.  clean: disk_close() was reached, in the boot of this number; else 0.  swept: rows and files of bodies agree, as
  * far as a sweep can tell.  body.suspect: cached before an unclean end, and not verified since. */
 static const char index_tables[] =
     "CREATE TABLE meta(clean INTEGER NOT NULL, swept INTEGER NOT NULL) STRICT;"
@@ -476,6 +476,21 @@ static gboolean open_state(Disk *disk, Found *ret_found, GError **error)
     return TRUE;
 }
 
+/* Bodies are not synced: a sync of the whole file system at each unmount takes as long as what
+ * others have written there, half a minute on a busy disk (measured).  So a clean end holds only
+ * for the boot that it happened in; after the next one bodies are verified at their first use.
+ * What is stored in meta.clean is a number of the boot, which is never 0. */
+static gint64 number_of_boot(void)
+{
+    g_autofree char *id = NULL;
+    guint64 hash;
+
+    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL, NULL))
+        return 1; /* it cannot be known: every boot is the same */
+    hash = message_fingerprint(g_strchomp(id));
+    return (gint64)(hash >> 2) + 2;
+}
+
 static Found look_at_index(Disk *disk, gboolean *ret_is_clean, GError **error)
 {
     gint64 is_clean = 0, is_swept = 0;
@@ -493,6 +508,7 @@ static Found look_at_index(Disk *disk, gboolean *ret_is_clean, GError **error)
         mail_fail(error, MAIL_ERROR_CACHE, "%s has lost its first row", disk->index.path);
         return FOUND_DAMAGED;
     }
+    is_clean = is_clean == disk->boot;
     /* After a clean end damage is unlikely, and reading everything would make each start slow. */
     if (!is_clean && !db_check(&disk->index, error))
         return FOUND_DAMAGED;
@@ -541,11 +557,12 @@ static gboolean write_mark(Disk *disk, const char *sql, GError **error)
 
 gboolean disk_schema_mark_clean(Disk *disk, gboolean is_swept, GError **error)
 {
+    g_autofree char *sql =
+        g_strdup_printf("UPDATE meta SET clean = %" G_GINT64_FORMAT ", swept = %d", disk->boot,
+                        is_swept != FALSE);
+
     return disk_db_is_usable(&disk->index, error) &&
-           write_mark(disk,
-                      is_swept ? "UPDATE meta SET clean = 1, swept = 1"
-                               : "UPDATE meta SET clean = 1, swept = 0",
-                      error);
+           write_mark(disk, sql, error);
 }
 
 gboolean disk_schema_open(Disk *disk, GError **error)
@@ -553,6 +570,7 @@ gboolean disk_schema_open(Disk *disk, GError **error)
     Found state = FOUND_NEW, index = FOUND_NEW;
     guint n_copied = 0;
 
+    disk->boot = number_of_boot();
     if (!open_state(disk, &state, error) || !open_index(disk, &index, error))
         return FALSE;
     if (state != FOUND_GOOD && index == FOUND_GOOD && !refill_state(disk, &n_copied, error))

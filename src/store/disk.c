@@ -596,15 +596,11 @@ Disk *disk_open(const char *cache_dir, const char *state_dir, GError **error)
     return disk;
 }
 
-/* Bodies are not synced one by one.  The mark of a clean end promises that they are whole, so
- * they have to be on the disk before it is. */
 static gboolean mark_clean(Disk *disk, GError **error)
 {
     gboolean is_swept = disk->sweep == SWEEP_DONE && disk->unswept->len == 0 &&
                         g_hash_table_size(disk->holes) == 0;
 
-    if (disk->has_new_bodies && syncfs(disk->bodies_fd) < 0)
-        return mail_fail_errno(error, errno, "cannot sync %s/bodies", disk->cache_dir);
     return disk_schema_mark_clean(disk, is_swept, error);
 }
 

@@ -116,6 +116,19 @@ static void test_unclean(Fixture *fixture, gconstpointer data)
     g_assert_false(disk_was_unclean(fixture->disk));
 }
 
+/* Bodies are not synced: a clean end is worth nothing after the next boot. */
+static void test_another_boot(Fixture *fixture, gconstpointer data)
+{
+    put_inbox(fixture, 3);
+    fixture_close(fixture);
+    meddle(fixture->cache, "index.db", "UPDATE meta SET clean = clean + 1");
+    fixture_open(fixture);
+    g_assert_true(disk_was_unclean(fixture->disk));
+    g_assert_cmpuint(count_loaded(fixture), ==, 3);
+    fixture_reopen(fixture);
+    g_assert_false(disk_was_unclean(fixture->disk));
+}
+
 static void die_at_once(Fixture *fixture)
 {
 }
@@ -623,6 +636,7 @@ int main(int argc, char **argv)
         void (*func)(Fixture *, gconstpointer);
     } tests[] = {
         {"/disk/damage/unclean", test_unclean},
+        {"/disk/damage/another-boot", test_another_boot},
         {"/disk/damage/unclean-without-work", test_unclean_without_work},
         {"/disk/damage/index", test_index_damaged},
         {"/disk/damage/index-inside", test_index_damaged_inside},
