@@ -280,7 +280,7 @@ static gboolean is_selected_for(const ImapConnection *connection, const Job *job
     const FetchItem *last = &g_array_index(job->items, FetchItem, job->items->len - 1);
 
     return connection->selected.uidvalidity == job->uidvalidity &&
-           last->uid < connection->selected.uidnext;
+           (connection->selected.uidnext == 0 || last->uid < connection->selected.uidnext);
 }
 
 static gboolean select_for(ImapConnection *connection, const Job *job, GError **error)

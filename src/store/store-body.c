@@ -176,7 +176,7 @@ static void withhold(Store *store, const Event *event)
     Mailbox *mailbox;
     Message *message = message_of(store, event->mailbox, event->item, &mailbox);
 
-    if (message && !mail_error_is_connection(event->error))
+    if (message && mail_error_is(event->error, MAIL_ERROR_GONE))
         message->is_withheld = TRUE;
 }
 
