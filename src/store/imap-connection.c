@@ -489,9 +489,11 @@ static void serve(ImapConnection *connection, Job *job)
             imap_finish(connection, job, error);
             fail_queued(connection, error);
         } else if (mail_error_is(error, MAIL_ERROR_BUSY) ||
-                   (job->n_tries == 0 && mail_error_is_connection(error))) {
+                   (job->n_tries == 0 && (mail_error_is_connection(error) ||
+                                          mail_error_is(error, MAIL_ERROR_AUTH)))) {
             /* Fewer connections than we hoped for (and fewer each time, so this ends), or bad
-             * luck: another one takes it. */
+             * luck: another one takes it.  Whether the credentials are good is for connection 0
+             * to find out. */
             job->n_tries += !mail_error_is(error, MAIL_ERROR_BUSY);
             imap_put_back(connection, job);
             wake_all(connection->backend);

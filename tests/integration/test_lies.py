@@ -192,7 +192,8 @@ class TestBodies:
         mount = connect(server, mounts, between.url())
         with open(path_of(mount, 2), "rb") as f:
             between.cut()
-            assert error_of(f.read) == errno.ESTALE
+            # Or the new connection fell to the cut while it was being made, and stays silent.
+            assert error_of(f.read) in (errno.ESTALE, errno.ETIMEDOUT)
         between.close()
 
     def test_expunged_while_it_is_open(self, scripted_server, mounts):
