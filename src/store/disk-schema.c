@@ -92,7 +92,8 @@ static const Schema state_schema = {"state.db",   1,                "FULL",
 /* -- index.db ---------------------------------------------------------------------------------- */
 
 /* meta has one row.  clean: disk_close() was reached, in the boot of this number; else 0.  swept:
- * rows and files of bodies agree, as far as a sweep can tell.  body.suspect: cached before an unclean end, and not verified since. */
+ * rows and files of bodies agree, as far as a sweep can tell.  body.suspect: cached before an
+ * unclean end, and not verified since. */
 static const char index_tables[] =
     "CREATE TABLE meta(clean INTEGER NOT NULL, swept INTEGER NOT NULL) STRICT;"
     "INSERT INTO meta(clean, swept) VALUES(0, 0);"
