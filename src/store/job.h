@@ -19,6 +19,14 @@ typedef enum {
     JOB_LIST,  /* the mailboxes, their STATUS, the quota */
     JOB_SYNC,  /* one mailbox: what changed since `known`, or all of it */
     JOB_FETCH, /* bodies */
+    /* Changes; all carry a JobChange.  None is ever tried twice by the backend: whether it is
+     * safe to say it again is for the journal to decide. */
+    JOB_APPEND,  /* a file becomes a message */
+    JOB_FIND,    /* which message is that file, if any */
+    JOB_COPY,    /* messages to another mailbox: COPY, or MOVE */
+    JOB_FLAGS,   /* STORE */
+    JOB_EXPUNGE, /* messages are removed for good */
+    JOB_MAILBOX, /* CREATE, DELETE, RENAME */
 } JobKind;
 
 /* Earlier ones go first; a connection takes only what its roles allow (backend.h). */
@@ -47,6 +55,54 @@ typedef struct {
     guint32 uid;
 } FetchItem;
 
+/* A message that a change is about, with what the one who asked knew of it: before anything is
+ * destroyed for good, date and size are compared with what the server says of the UID now. */
+typedef struct {
+    guint32 uid;
+    gint64 date;  /* 0: not compared */
+    guint64 size; /* 0: not compared */
+    guint32 target_uid; /* COPY, answered: its UID over there; 0 where nobody said */
+    gboolean is_done;   /* answered */
+} ChangeMessage;
+
+typedef enum { MAILBOX_CREATE, MAILBOX_DELETE, MAILBOX_RENAME } MailboxVerb;
+
+/* What a change asks for, and what came of it.  Owned by its job. */
+typedef struct {
+    /* APPEND and FIND: the octets. */
+    int fd;         /* owned; from offset 0 */
+    guint64 size;
+    guint8 sha256[32];
+    char *message_id; /* "<a@b>", or NULL */
+    gint64 date;      /* INTERNALDATE, Unix time */
+    guint16 flags;    /* APPEND: to be given.  FLAGS: to be added */
+    char *keywords;   /* as flags; blank-separated, or NULL */
+    guint32 replaces; /* APPEND: by REPLACE where the server has it, or 0 */
+    guint32 uidnext;  /* FIND: only this UID and later ones */
+
+    GArray *messages; /* of ChangeMessage, by UID: COPY, FLAGS, EXPUNGE */
+    char *target;     /* COPY: wire name of the other mailbox.  RENAME: the new name */
+    guint32 target_uidvalidity; /* COPY: of the target as it was known; 0: any */
+    gboolean is_move; /* COPY: UID MOVE where the server has it; otherwise it only copies, and
+                       * did_move says so */
+    guint16 flags_removed;  /* FLAGS */
+    char *keywords_removed; /* FLAGS */
+    MailboxVerb verb;
+    char *special_use; /* CREATE: "\Trash", or NULL */
+
+    /* Answered, also when the job failed. */
+    gboolean was_sent;    /* something that cannot be taken back may have reached the server */
+    gboolean did_replace; /* APPEND: the old message is gone as well */
+    gboolean did_move;    /* COPY: the source is gone as well */
+    gboolean is_hidden;   /* EXPUNGE: could not be removed without taking others' mail; what is
+                           * not done carries \Deleted now and is to be hidden here */
+    guint32 uidvalidity;  /* APPEND, FIND: of the mailbox; COPY: of the target; 0: nobody said */
+    guint32 uid;          /* APPEND, FIND: 0: nobody said, not found */
+    guint32 uidnext_then; /* APPEND, COPY: UIDNEXT of the (target) mailbox before the command, by
+                           * what the backend happened to know; 0: unknown */
+    guint64 n_octets;     /* FIND: the size that the server holds under uid */
+} JobChange;
+
 typedef struct Job {
     JobKind kind;
     JobPriority priority;
@@ -59,10 +115,11 @@ typedef struct Job {
     UidSet *uids;    /* FETCH: what to ask for; ranges may run over UIDs that do not exist */
     gboolean with_quota;  /* LIST */
     GPtrArray *status_of; /* LIST: wire names to ask STATUS of, where LIST cannot give it */
+    JobChange *change;    /* the kinds that change; else NULL */
     guint n_tries;
 } Job;
 
-Job *job_new(JobKind kind, JobPriority priority);
+Job *job_new(JobKind kind, JobPriority priority); /* with a change, for the kinds that have one */
 void job_free(Job *job); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Job, job_free)
 
@@ -84,6 +141,7 @@ typedef enum {
     EVENT_BODY_DATA,  /* FETCH: `received` octets are in the file now */
     EVENT_BODY_WHOLE, /* FETCH: in place in the cache, after the tagged OK */
     EVENT_BODY_FAILED, /* FETCH: error; GONE when the server has it no more */
+    EVENT_SENT, /* APPEND: `received` octets have gone out */
 } EventKind;
 
 /* Bulk results are applied in slices: 100,000 messages in one go kept the main loop busy for
