@@ -470,6 +470,13 @@ static gboolean run_job(ImapConnection *connection, Job *job, GPtrArray *unfinis
         return imap_sync_run(connection, job, error);
     case JOB_FETCH:
         return imap_fetch_run(connection, job, unfinished, error);
+    case JOB_APPEND:
+    case JOB_FIND:
+    case JOB_COPY:
+    case JOB_FLAGS:
+    case JOB_EXPUNGE:
+    case JOB_MAILBOX:
+        return mail_fail(error, MAIL_ERROR_UNSUPPORTED, "this version changes nothing");
     }
     g_assert_not_reached();
 }

@@ -11,13 +11,34 @@ Job *job_new(JobKind kind, JobPriority priority)
     job->kind = kind;
     job->priority = priority;
     job->id = ++last_id;
+    if (kind >= JOB_APPEND) {
+        job->change = g_new0(JobChange, 1);
+        job->change->fd = -1;
+    }
     return job;
+}
+
+static void change_free(JobChange *change)
+{
+    if (!change)
+        return;
+    if (change->fd >= 0)
+        (void)close(change->fd);
+    if (change->messages)
+        g_array_unref(change->messages);
+    g_free(change->message_id);
+    g_free(change->keywords);
+    g_free(change->keywords_removed);
+    g_free(change->target);
+    g_free(change->special_use);
+    g_free(change);
 }
 
 void job_free(Job *job)
 {
     if (!job)
         return;
+    change_free(job->change);
     g_free(job->wire);
     uid_set_free(job->known.uids);
     uid_set_free(job->uids);

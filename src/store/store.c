@@ -479,6 +479,8 @@ static void on_done(Store *store, Event *event)
     case JOB_FETCH:
         store_body_done(store, event);
         break;
+    default:
+        break;
     }
 }
 
@@ -520,6 +522,8 @@ static void on_event(Event *event, gpointer user)
     case EVENT_BODY_WHOLE:
     case EVENT_BODY_FAILED:
         store_body_event(store, event);
+        break;
+    case EVENT_SENT:
         break;
     }
 }
