@@ -1,6 +1,6 @@
 /* One message as the model knows it: a row of a mailbox.
  *
- * Kept small, for there may be hundreds of thousands: about 80 bytes and the name.  Owned by the
+ * Kept small, for there may be hundreds of thousands: about 100 bytes and the name.  Owned by the
  * mailbox's table; between threads it travels by handing over the pointer.
  */
 #pragma once
@@ -26,12 +26,15 @@ typedef struct {
     guint64 fingerprint; /* of EMAILID or Message-ID; 0 for none: message_fingerprint() */
     char *name;          /* owned; in the directory */
     char *keywords;      /* GRefString, interned; blank-separated, sorted; NULL for none */
+    gint64 mtime;        /* as set by utimens(), Unix time; 0: INTERNALDATE */
     guint32 uid;
     guint16 flags;       /* MessageFlags */
+    guint16 mode;        /* as set by chmod(), permission bits; 0: the default */
     guint8 is_exact : 1; /* the body was seen: size is its length */
     guint8 is_cached : 1;
     guint8 is_suspect : 1; /* cached before an unclean end: verify before use */
     guint8 is_size_news : 1; /* size was corrected since somebody opened it last */
+    guint8 is_hidden : 1;  /* removed by us, where the server could not expunge it alone */
     guint8 is_withheld : 1; /* the server did not give its body: not asked for unasked again */
 } Message;
 

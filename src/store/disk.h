@@ -104,6 +104,14 @@ void disk_batch_put_message(DiskBatch *batch, guint16 mailbox, guint32 uidvalidi
 void disk_batch_put_flags(DiskBatch *batch, guint16 mailbox, const Message *message);
 /* The UID is gone from the server for good: its rows, its name and its body's file go. */
 void disk_batch_remove_message(DiskBatch *batch, guint16 mailbox, guint64 item);
+/* The body of @item went to another mailbox, or (@keeps) is there as well: its row, with length and
+ * hash.  The file is the caller's: disk_move_body().  A body that has no row is no failure. */
+typedef struct {
+    guint16 mailbox, to_mailbox;
+    guint64 item, to_item;
+    gboolean keeps;
+} DiskBodyMove;
+void disk_batch_move_body(DiskBatch *batch, const DiskBodyMove *move);
 
 /* A body came whole (body_file_commit()): its length and SHA-256 (32 octets); sets size, is_exact,
  * is_cached of a message that was put before. */
@@ -157,6 +165,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BodyFile, body_file_free)
 /* A read-only descriptor; -1 (GONE) when it is not there. */
 int disk_open_body(Disk *disk, guint16 mailbox, guint64 item, GError **error);
 void disk_remove_body(Disk *disk, guint16 mailbox, guint64 item);
+/* Renames (or links, if it keeps) the file.  FALSE when it could not: then there is no body. */
+gboolean disk_move_body(Disk *disk, const DiskBodyMove *move);
+
+/* A message of the account whose cached body has this length and hash, so that a copy of it need
+ * not be uploaded.  Answers on the main context; @mailbox 0: there is none. */
+typedef void (*DiskTwinFunc)(guint16 mailbox, guint64 item, gpointer user);
+void disk_find_twin(Disk *disk, guint64 size, const guint8 *sha256, DiskTwinFunc func,
+                    gpointer user);
 
 /* After an unclean end: reads the whole body on the disk's thread and answers on the main
  * context whether length and SHA-256 are those of the index. */
