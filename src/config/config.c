@@ -38,6 +38,7 @@ static void account_free(gpointer data)
     g_free(account->mountpoint);
     g_strfreev(account->folders);
     g_free(account->charset_fallback);
+    g_free(account->trash);
     g_strfreev(account->no_fetch_for);
     g_free(account);
 }

@@ -27,6 +27,13 @@ typedef struct {
     char *password_file;     /* must be 0600 and ours */
 } ConfigSecret;
 
+/* In the order of their words in key.c; the first is the default. */
+typedef enum { CONFIG_DELETE_TRASH, CONFIG_DELETE_EXPUNGE } ConfigDelete;
+typedef enum { CONFIG_OFFLINE_ERROR, CONFIG_OFFLINE_QUEUE } ConfigOffline;
+typedef enum { CONFIG_COMMIT_CLOSE, CONFIG_COMMIT_RELEASE } ConfigCommit;
+typedef enum { CONFIG_MARK_SEEN_NEVER, CONFIG_MARK_SEEN_ON_READ } ConfigMarkSeen;
+typedef enum { CONFIG_LAYOUT_EML, CONFIG_LAYOUT_MAILDIR } ConfigLayout;
+
 typedef struct {
     char *id;   /* ASCII letters, digits, '-', '_', '.'; 1 to 64; no leading '.' */
     char *name; /* free text for people */
@@ -49,6 +56,12 @@ typedef struct {
     char *charset_fallback; /* or NULL */
     guint poll_seconds;  /* default 60 */
     guint connections;   /* 1 to 16; default 4 */
+    ConfigDelete delete;   /* what rm does */
+    char *trash;           /* shown path of the mailbox for delete=trash; NULL: by SPECIAL-USE */
+    ConfigOffline offline; /* what a change gets while there is no connection */
+    ConfigCommit commit;   /* when a written file is sent */
+    ConfigMarkSeen mark_seen;
+    ConfigLayout layout;
     char **no_fetch_for; /* program names, cut to the 15 bytes of /proc/PID/comm; may be empty */
 } ConfigAccount;
 

@@ -389,6 +389,11 @@ static const ConfigKind kind_charset = {charset_parse, text_show};
 /* -- The table --------------------------------------------------------------------------------- */
 
 static const char *const switch_words[] = {"off", "on", NULL};
+static const char *const delete_words[] = {"trash", "expunge", NULL};
+static const char *const offline_words[] = {"error", "queue", NULL};
+static const char *const commit_words[] = {"close", "release", NULL};
+static const char *const mark_seen_words[] = {"never", "on-read", NULL};
+static const char *const layout_words[] = {"eml", "maildir", NULL};
 static const char *const names_words[] = {"full", "uid", NULL};
 static const char *const auth_words[] = {"auto",     "scram-sha-256", "scram-sha-1", "cram-md5",
                                          "plain",    "login",         "oauthbearer", "xoauth2",
@@ -426,6 +431,12 @@ const ConfigKey config_keys[] = {
     {"no-fetch-for", &kind_programs, AT(no_fetch_for),
      .fallback = "tumblerd;tracker-extract;baloo_file_extr"},
     {"xattr", &kind_choice, AT(xattr), .fallback = "off", .words = switch_words},
+    {"delete", &kind_choice, AT(delete), .fallback = "trash", .words = delete_words},
+    {"trash", &kind_text, AT(trash), PRIVATE},
+    {"offline", &kind_choice, AT(offline), .fallback = "error", .words = offline_words},
+    {"commit", &kind_choice, AT(commit), .fallback = "close", .words = commit_words},
+    {"mark-seen", &kind_choice, AT(mark_seen), .fallback = "never", .words = mark_seen_words},
+    {"layout", &kind_choice, AT(layout), .fallback = "eml", .words = layout_words},
     {"compress", &kind_choice, AT(compress), .fallback = "off", .words = switch_words},
     {NULL},
 };
@@ -440,9 +451,7 @@ const ConfigKey *config_key_find(const char *name)
 
 gboolean config_key_is_of_later_version(const char *name)
 {
-    static const char *const later[] = {"pop3",       "smtp",    "maildir", "delete",
-                                        "layout",     "offline", "commit",  "mark-seen",
-                                        "pop3-keep",  "trash",   "eol",     NULL};
+    static const char *const later[] = {"pop3", "smtp", "maildir", "pop3-keep", "eol", NULL};
 
     return g_strv_contains(later, name);
 }

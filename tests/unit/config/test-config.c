@@ -343,7 +343,9 @@ static void test_show(void)
         "imap=imaps://mail.example.org:993\nuser=ali\n# auth=auto\npassword-command=pass ***\n"
         "tls-ca=/srv/ca.pem\ntls-pin=" PIN_A "\nfolders=a\\;b;!c d\n# prefetch=headers\n"
         "# cache-max=2G\nnames=uid\ncharset-fallback=windows-1256\n# poll=1m\n# connections=4\n"
-        "# no-fetch-for=tumblerd;tracker-extract;baloo_file_extr\n# xattr=off\n# compress=off\n");
+        "# no-fetch-for=tumblerd;tracker-extract;baloo_file_extr\n# xattr=off\n"
+        "# delete=trash\n# offline=error\n# commit=close\n# mark-seen=never\n# layout=eml\n"
+        "# compress=off\n");
     g_autoptr(Config) reread = NULL;
 
     g_assert_true(g_str_has_prefix(shown, expected));
