@@ -24,7 +24,7 @@ typedef struct {
     gint64 date;          /* INTERNALDATE, Unix time; 0: the server's own now */
     int fd;               /* the octets, from offset 0; read with pread(), borrowed */
     guint64 size;
-    guint32 replaces;     /* UID REPLACE (RFC 8508) of this message of the selected mailbox; else 0 */
+    guint32 replaces;     /* by UID REPLACE (RFC 8508), of the selected mailbox; else 0 */
     /* Called now and then with the octets sent so far; may be NULL. */
     void (*progress)(guint64 n_sent, gpointer user);
     gpointer user;

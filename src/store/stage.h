@@ -3,8 +3,8 @@
  * A stage is one file with a number for a name.  While somebody writes it is plain: the main thread
  * writes with pwrite(), which waits for no disk.  To be sent it is sealed: the disk's thread copies
  * what is there at that moment into a stage of its own, in the form that a server will hold (every
- * line ends in CRLF, RFC 3501 section 2.2), takes its hash and syncs it.  So what is on its way does
- * not change under it, and what is written meanwhile is another version.
+ * line ends in CRLF, RFC 3501 section 2.2), takes its hash and syncs it.  So what is on its way
+ * does not change under it, and what is written meanwhile is another version.
  *
  * Why always in CRLF, and not only where a server insists: Dovecot and Courier show CRLF whatever
  * they were given, Cyrus refuses a bare LF.  With one form the octets that come back are known
@@ -50,8 +50,8 @@ void stage_sync(Disk *disk, int fd, DiskDoneFunc func, gpointer user);
 
 /* A sealed stage becomes the cached body of a message (a rename, or a copy where state and cache
  * are on different file systems); the stage is gone then.  Synchronous, main thread: one rename.
- * The caller adds disk_batch_body_cached().  FALSE: the stage is gone all the same, the body will be
- * fetched. */
+ * The caller adds disk_batch_body_cached().  FALSE: the stage is gone all the same, the body will
+ * be fetched. */
 gboolean stage_to_body(Disk *disk, guint64 number, guint16 mailbox, guint64 item);
 
 /* Puts the octets of @fd into lost+found/@folder/@name beside staging/, with NAME.reason holding

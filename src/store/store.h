@@ -15,6 +15,15 @@
 
 typedef struct Store Store;
 
+/* Where a message was, and which it is now. */
+typedef struct {
+    Mailbox *from;
+    guint64 item;
+    const char *name;
+    Mailbox *to;
+    Message *message;
+} StoreMoved;
+
 /* Told after each change of the model.  A removed mailbox or message is still readable during
  * the call. */
 typedef struct {
@@ -24,6 +33,11 @@ typedef struct {
     void (*message_removed)(Store *store, Mailbox *mailbox, Message *message, gpointer user);
     /* Flags, size or date: the attributes, not the octets. */
     void (*message_changed)(Store *store, Mailbox *mailbox, Message *message, gpointer user);
+    /* A message got another name, another item or another mailbox: it is in its new place. */
+    void (*message_moved)(Store *store, const StoreMoved *moved, gpointer user);
+    /* A local file (store/local.h) appeared, went, or is another's content now. */
+    void (*local_changed)(Store *store, Mailbox *mailbox, guint64 item, const char *name,
+                          gpointer user);
     /* After a row of changes: the directory's mtime moved. */
     void (*mailbox_changed)(Store *store, Mailbox *mailbox, gpointer user);
     void (*state_changed)(Store *store, gpointer user);

@@ -1,0 +1,88 @@
+/* Files that are here and not, or not in this form, on a server: being written, an editor's
+ * scratch, a new version of a message.
+ *
+ * A local file shares the numbers of messages (item), so that what is committed keeps its inode.
+ * It is found before a message of the same item or name: while a message is edited, its local file
+ * is what everybody sees.  Its octets are a stage (store/stage.h) and its row is in state.db, so it
+ * survives every end of the process.
+ *
+ * All of it is the main thread's.  Writing goes to the stage's file and waits for no disk.
+ */
+#pragma once
+
+#include "store/journal.h"
+#include "store/store.h"
+
+typedef struct LocalFile LocalFile;
+
+struct LocalFile {
+    Store *store;
+    Mailbox *mailbox;
+    guint64 item;
+    LocalKind kind;
+    char *name;
+    guint64 stage;
+    int fd;            /* of the stage; for pread() */
+    gint64 mtime;      /* as set, Unix time; 0: when it was written */
+    gint64 written;    /* Unix time */
+    guint16 mode;      /* as set; 0: the default */
+    guint64 replaces;  /* NEW: item of the message whose place it takes; 0 none */
+    guint n_refs;      /* the store's, and one a handle */
+    guint n_writers;   /* handles open for writing: while there are any, everybody sees the octets
+                        * as they were written, not as the server holds them */
+    guint revision;    /* moves with every write */
+    guint committed;   /* the revision that the server has; 0: none */
+    guint committing;  /* the one that is on its way, or 0 */
+    gboolean is_flushed; /* a FLUSH of it answered 0 */
+    gboolean is_gone;  /* taken out of the directory; lives for its handles */
+    gboolean is_viewed; /* lies in the tmp/ of a Maildir view: shown there, not as an .eml file */
+};
+
+/* Names that editors and copying tools use for what is not yet, or no longer, the file itself:
+ * ".*", "*~", "#*#", "4913", "sed??????", "*.tmp", "*.bak" and so on (tree.md's list). */
+gboolean local_is_scratch_name(const char *name);
+/* Names that desktops scatter (".Trash-1000", ".DS_Store", ".directory", "Thumbs.db" ...), and
+ * those of repositories (".git", ".hg", ".svn"): refused. */
+gboolean local_is_junk_name(const char *name);
+
+/* The name must be free.  OFFLINE at once for NEW when the account is offline and does not queue;
+ * READONLY, DENIED by the mailbox; NOSPACE.  The caller owns a reference. */
+LocalFile *local_create(Store *store, Mailbox *mailbox, const char *name, LocalKind kind,
+                        GError **error);
+/* A new version of @message, which begins as the octets of @fd (-1: empty), or the one that is
+ * being written already.  The caller owns a reference. */
+LocalFile *local_edit(Store *store, Mailbox *mailbox, Message *message, int fd, GError **error);
+
+LocalFile *local_ref(LocalFile *file);
+void local_unref(LocalFile *file); /* NULL is fine */
+
+LocalFile *local_find_name(const Store *store, const Mailbox *mailbox, const char *name);
+LocalFile *local_find_item(const Store *store, const Mailbox *mailbox, guint64 item);
+/* Those of a mailbox in the order of their items: @i counts up until NULL. */
+LocalFile *local_nth(const Store *store, const Mailbox *mailbox, guint i);
+
+guint64 local_size(const LocalFile *file);
+gboolean local_write(LocalFile *file, const void *data, gsize length, goffset offset,
+                     GError **error);
+gboolean local_truncate(LocalFile *file, guint64 size, GError **error);
+void local_set_mtime(LocalFile *file, gint64 mtime);
+void local_set_mode(LocalFile *file, guint16 mode);
+
+/* Written since the server took it (or never sent), and not empty. */
+gboolean local_is_dirty(const LocalFile *file);
+
+/* A handle for writing is opened, is closed.  When the last one closes on what is committed, the
+ * local file ends and the message is what everybody sees; the observer hears of it. */
+void local_add_writer(LocalFile *file);
+void local_remove_writer(LocalFile *file);
+
+/* In its mailbox; the name must be free.  To a name of another kind only by change.h. */
+void local_rename(LocalFile *file, const char *name);
+/* Into another mailbox of the account, where the name must be free: it gets another item. */
+void local_move(LocalFile *file, Mailbox *to, const char *name);
+/* Out of the directory and, when nobody has it open any more, off the disk.  A commit that is
+ * under way goes on; see change.h for removing what comes of it. */
+void local_remove(LocalFile *file);
+
+/* Only the bytes: durable in the stage.  @func once, later. */
+void local_sync(LocalFile *file, StoreFunc func, gpointer user);
