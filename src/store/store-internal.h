@@ -41,6 +41,15 @@ struct Store {
     DiskBatch *used; /* which bodies were read, to be written soon */
     guint used_timer;
     ReadAhead *read_ahead;
+
+    /* Changing: change-internal.h. */
+    GList *changes;       /* of Change, in the order they were asked for */
+    GPtrArray *failed;    /* of JournalEntry */
+    GHashTable *locals;   /* mailbox number -> GPtrArray of LocalFile, by item */
+    GHashTable *parked;   /* inode-like key (mailbox << 36 | item) -> name it had */
+    GQueue removals;      /* times of removals for good, for the brake */
+    char *write_failure;  /* J6: why the account takes no changes; or NULL */
+    guint change_timer;
 };
 
 gint64 store_now(void); /* Unix time */

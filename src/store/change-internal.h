@@ -1,0 +1,176 @@
+/* Between the files that change mailboxes:
+ *
+ *   change.c           a change's life: the journal, its turn, who waits for it, the queue
+ *   change-create.c    CREATE: a file becomes a message, perhaps in the place of another
+ *   change-transfer.c  COPY and MOVE
+ *   change-remove.c    what rm does: Trash, EXPUNGE, the brake
+ *   change-local.c     what no server hears of: aliases, parked messages, mode and mtime
+ *   change-flags.c     FLAGS
+ *   change-mailbox.c   MAILBOX
+ *   change-recover.c   the start: what journal and staging hold
+ *   local.c            local files
+ *
+ * A change is one JournalEntry and a small state machine of its kind.  The machine is driven by two
+ * calls, step() and answered(), and always ends in one of: change_submit() (a job is out),
+ * change_save() (the entry is on its way to the disk), change_finish(), change_refuse() or
+ * change_postpone().  What it must remember beyond the process is in the entry, and nothing else.
+ */
+#pragma once
+
+#include "store/change.h"
+#include "store/stage.h"
+#include "store/store-internal.h"
+
+typedef struct Change Change;
+
+typedef struct {
+    /* It is this change's turn: the account is online, nothing earlier is about the same messages,
+     * and the entry is durable as it is: PREP (nothing was sent), SENT (find out what became of
+     * it, or say it again where that does no harm) or HALF. */
+    void (*step)(Change *change);
+    /* A job of it came back; @error as in EVENT_DONE.  Not called after the change's end. */
+    void (*answered)(Change *change, Job *job, const GError *error);
+    /* Nothing was sent and nothing will be: undo what the model shows already.  May be NULL. */
+    void (*undo)(Change *change, const GError *error);
+} ChangeOps;
+
+typedef enum {
+    CHANGE_PREPARING, /* sealing, or its PREP is on its way to the disk */
+    CHANGE_WAITING,   /* for its turn */
+    CHANGE_AT_WORK,
+} ChangePhase;
+
+struct Change {
+    Store *store;
+    const ChangeOps *ops;
+    JournalEntry *entry;
+    ChangePhase phase;
+    GPtrArray *waiters;  /* of StoreChange, borrowed */
+    LocalFile *file;     /* CREATE: or NULL after a restart, when nobody has it open */
+    char *scratch_name;  /* CREATE by store_commit_as(): what it is called if it fails */
+    guint revision;      /* CREATE: of the file */
+    guint stage;         /* the machine's own, for this run: which job is out */
+    guint64 job;         /* that is out, or 0 */
+    gboolean was_queued; /* its waiters were answered by the journal: a failure is kept */
+    guint64 n_sent;      /* octets of an upload */
+    gint64 last_progress; /* a Deadline's clock */
+    Deadline retry;      /* not before */
+    /* What save()'s end calls. */
+    void (*then)(Change *change);
+};
+
+extern const ChangeOps change_create_ops, change_transfer_ops, change_expunge_ops,
+    change_flags_ops, change_mailbox_ops;
+
+/* -- change.c ---------------------------------------------------------------------------------- */
+
+/* A new change of the kind, with an entry that has an id, the mailbox (NULL for MAILBOX) and its
+ * UIDVALIDITY.  Nothing happens before change_begin(). */
+Change *change_new(Store *store, JournalKind kind, Mailbox *mailbox);
+/* As after a restart; takes @entry. */
+Change *change_from_entry(Store *store, JournalEntry *entry);
+
+/* One more who waits. */
+StoreChange *change_add_waiter(Change *change, StoreFunc func, gpointer user);
+/* A waiter for something that is over already, or fails at once: called once, later. */
+StoreChange *change_answer(Store *store, const GError *error, StoreFunc func, gpointer user);
+
+/* The entry is complete: it is made durable as PREP, then has its turn.  With offline=queue and no
+ * connection its waiters are answered when it is durable. */
+void change_begin(Change *change);
+
+/* Writes the entry as it is now, with @batch (taken; may be NULL), and calls @then when it is
+ * durable.  When the disk fails before anything was sent, the change is undone and refused. */
+void change_save(Change *change, DiskBatch *batch, void (*then)(Change *change));
+
+/* Sets the state, saves, then submits @job, all in this order (J3); or, when the entry has that
+ * state already, submits at once. */
+void change_send(Change *change, JournalState state, Job *job);
+/* @job (for the entry's mailbox, with wire and UIDVALIDITY set) goes out now: what only looks. */
+void change_submit(Change *change, Job *job);
+/* A job of the kind for @wire, with a change; and for the entry's own mailbox. */
+Job *change_job(JobKind kind, const char *wire, guint32 uidvalidity);
+Job *change_own_job(const Change *change, JobKind kind);
+/* The entry's messages (those that are not done) as ChangeMessages of @job. */
+void change_fill_messages(const Change *change, Job *job);
+
+/* Done: the entry's removal joins @batch (taken; may be NULL; the model's changes), who waits is
+ * answered, the change freed. */
+void change_finish(Change *change, DiskBatch *batch);
+/* Refused for good.  Who waits hears of it; if nobody does, the entry stays as FAILED for
+ * `mailfs queue`.  @batch as above.  The change is freed. */
+void change_refuse(Change *change, DiskBatch *batch, const GError *error);
+/* The connection was lost, or the server is busy: it has its turn again, later. */
+void change_postpone(Change *change, const GError *error);
+/* Whether @error is a reason to postpone: the connection, the credentials, BUSY. */
+gboolean change_is_temporary(const GError *error);
+
+/* The model's objects of the entry: NULL when gone. */
+Mailbox *change_mailbox(const Change *change);
+Mailbox *change_target(const Change *change);
+Message *change_message(const Change *change, const JournalMessage *message);
+
+/* Appends what is known of @message to the entry's messages. */
+void change_add_message(Change *change, const Message *message, guint64 new_item);
+
+/* Changes, from store.c. */
+void store_changes_init(Store *store);
+void store_changes_clear(Store *store);
+void store_changes_link(Store *store); /* the account's link has another state */
+void store_changes_done(Store *store, Event *event);
+void store_changes_sent(Store *store, const Event *event);
+
+/* A job that changes @mailbox is out, or will be at once: what a sync says of the mailbox is not
+ * to be applied before its answer, or a message that the change brings would be taken for a new
+ * one.  When the last one is over, store_sync_resume() is called. */
+gboolean store_is_changing(const Store *store, const Mailbox *mailbox);
+void store_sync_resume(Store *store, Mailbox *mailbox); /* store-sync.c */
+
+/* -- change-create.c --------------------------------------------------------------------------- */
+
+/* Of a message that the server has now: puts it into the model in the place of what is known by
+ * its item and of what a sync added under its UID, tells the observer, and the disk by @batch. */
+typedef struct {
+    guint64 item;
+    guint32 uid;
+    const char *name;
+    guint64 size, fingerprint;
+    gint64 date;
+    guint16 flags;
+    const char *keywords;
+} ChangeArrival;
+Message *change_arrive(Store *store, DiskBatch *batch, Mailbox *mailbox,
+                       const ChangeArrival *arrival);
+
+/* -- change-remove.c --------------------------------------------------------------------------- */
+
+/* Takes a message out of the model and off the disk, with its body, and tells the observer. */
+void change_drop_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
+/* Where rm in @mailbox puts things: the Trash mailbox; NULL with no error: for good; NULL with
+ * GONE: there is no Trash yet, it has to be made. */
+Mailbox *change_trash(const Store *store, const Mailbox *mailbox, GError **error);
+/* The brake: @n more removals for good.  FALSE: too many, they go to Trash. */
+gboolean change_may_expunge(Store *store, const Mailbox *mailbox, guint n);
+
+/* -- change-local.c ---------------------------------------------------------------------------- */
+
+/* A name in @mailbox that nothing has: @name, or one with a suffix before ".eml".  The caller owns
+ * it. */
+char *change_free_name(const Store *store, const Mailbox *mailbox, const char *name);
+/* A new item of @mailbox. */
+guint64 change_new_item(Mailbox *mailbox);
+
+/* -- change-recover.c -------------------------------------------------------------------------- */
+
+gboolean store_changes_load(Store *store, GError **error);
+
+/* -- local.c ----------------------------------------------------------------------------------- */
+
+void local_init(Store *store);
+void local_clear(Store *store);
+LocalFile *local_restore(Store *store, const JournalLocal *row, GError **error);
+void local_put(const LocalFile *file, DiskBatch *batch); /* its row */
+/* The server has @revision of it now: it ends, or goes on as an EDIT of what is there. */
+void local_committed(LocalFile *file, DiskBatch *batch, guint revision);
+/* It is no more, whatever handles say; its row goes with @batch. */
+void local_drop(LocalFile *file, DiskBatch *batch);
