@@ -54,7 +54,6 @@ static int run_command(int argc, char **argv, const Shared *shared)
                           .broker_new = direct_broker_new,
                           .broker_free = direct_broker_free,
                           .unmount = unmount};
-    static const char *const names[] = {"mount", NULL};
     g_autoptr(GError) error = NULL;
     const CliCommand *command;
 
@@ -63,10 +62,6 @@ static int run_command(int argc, char **argv, const Shared *shared)
     if (strcmp(argv[0], "mount") == 0)
         return mount_command(argc, argv, config_path);
     command = cli_find(argv[0], &error);
-    if (!command && config_did_you_mean(argv[0], names)) {
-        fprintf(stderr, "mailfs: there is no command '%s' (did you mean 'mount'?)\n", argv[0]);
-        return EX_USAGE;
-    }
     if (!command) {
         fprintf(stderr, "mailfs: %s\n", error->message);
         return EX_USAGE;

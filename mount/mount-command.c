@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/io.h"
+#include "base/mountinfo.h"
 #include "cli/cli.h"
 #include "config/config.h"
 #include "fs/fs.h"
@@ -35,7 +36,7 @@ typedef struct {
     Config *config;
     GPtrArray *accounts; /* of const ConfigAccount */
     char *dir;           /* resolved */
-    char *fsname;        /* "mailfs#work" */
+    char *fsname;        /* see base/mountinfo.h */
     char *device;        /* what fs_mount() gets: @dir, or "/dev/fd/N" that is mounted already */
     int fuse_fd;         /* of a privileged mount; -1 */
 } Plan;
@@ -118,8 +119,8 @@ static int look_at(Plan *plan)
                                                             : request->config_path;
     g_autoptr(GError) error = NULL;
 
-    plan->fsname = request->is_all ? g_strdup("mailfs")
-                                   : g_strconcat("mailfs#", request->account, NULL);
+    plan->fsname = request->is_all ? g_strdup(MOUNTINFO_SOURCE)
+                                   : g_strconcat(MOUNTINFO_SOURCE_OF, request->account, NULL);
     if (request->options.setuid) {
         int code = mount_for_user(plan);
 

@@ -5,6 +5,8 @@
 #include "mount/log.h"
 #include "mount/mount-command.h"
 
+#include "base/mountinfo.h"
+
 #include <getopt.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -83,8 +85,8 @@ int mount_helper_run(int argc, char **argv)
         return usage();
     spec = argv[optind];
     request.dir = argv[optind + 1];
-    if (g_str_has_prefix(spec, "mailfs#"))
-        spec += strlen("mailfs#");
+    if (g_str_has_prefix(spec, MOUNTINFO_SOURCE_OF))
+        spec += strlen(MOUNTINFO_SOURCE_OF);
     request.is_all = strcmp(spec, "*") == 0;
     request.account = request.is_all ? NULL : spec;
     if (is_fake)

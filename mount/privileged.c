@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/io.h"
+#include "base/mountinfo.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +45,7 @@ static int mount_fuse(int dir_fd, const struct passwd *user, const char *fsname,
     options = g_strdup_printf("fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions%s",
                               fuse, user->pw_uid, user->pw_gid,
                               allow_other ? ",allow_other" : "");
-    if (mount(fsname, target, "fuse.mailfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0) {
+    if (mount(fsname, target, MOUNTINFO_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0) {
         mail_fail_errno(error, errno, "cannot mount");
         return -1;
     }

@@ -25,8 +25,9 @@ MountinfoEntry *mount_entry_find(const char *dir)
 gboolean mount_entry_is_ours(const MountinfoEntry *entry)
 {
     return g_str_has_prefix(entry->type, "fuse") &&
-           (strcmp(entry->type, "fuse.mailfs") == 0 || strcmp(entry->source, "mailfs") == 0 ||
-            g_str_has_prefix(entry->source, "mailfs#")) &&
+           (strcmp(entry->type, MOUNTINFO_TYPE) == 0 ||
+            strcmp(entry->source, MOUNTINFO_SOURCE) == 0 ||
+            g_str_has_prefix(entry->source, MOUNTINFO_SOURCE_OF)) &&
            entry->has_user && entry->user == geteuid();
 }
 

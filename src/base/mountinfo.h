@@ -8,11 +8,16 @@
 #include <glib.h>
 #include <sys/types.h>
 
+/* How our own mounts are written in it. */
+#define MOUNTINFO_TYPE "fuse.mailfs"
+#define MOUNTINFO_SOURCE "mailfs"        /* of all accounts */
+#define MOUNTINFO_SOURCE_OF "mailfs#"    /* of one: its id follows */
+
 typedef struct {
     guint64 id;        /* lasts as long as the mount */
     char *dir;         /* the mount point; this and the next two are decoded */
-    char *type;        /* "fuse.mailfs" */
-    char *source;      /* "mailfs#work" */
+    char *type;        /* MOUNTINFO_TYPE */
+    char *source;      /* MOUNTINFO_SOURCE_OF "work" */
     gboolean has_user; /* @user was given: a FUSE mount */
     uid_t user;        /* whose daemon serves it; 0 without @has_user */
 } MountinfoEntry;

@@ -41,7 +41,7 @@ typedef struct {
 /* All of them, in the order in which help shows them; the last has a NULL name.  Static. */
 const CliCommand *cli_commands(void);
 
-/* INVALID with "did you mean" for an unknown name. */
+/* INVALID with "did you mean", which may be `mount`, for an unknown name. */
 const CliCommand *cli_find(const char *name, GError **error);
 
 /* The code of <sysexits.h> that fits @error: OFFLINE EX_UNAVAILABLE, AUTH EX_NOPERM and so on. */

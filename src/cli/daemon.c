@@ -21,7 +21,7 @@ enum { READ_STEP = 64 * 1024, STATUS_FORMAT = 1 };
 
 /* -- Files ------------------------------------------------------------------------------------- */
 
-static int open_file(const char *dir, const char *name, int flags, GError **error)
+int cli_daemon_open(const char *dir, const char *name, int flags, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, ".mailfs", name, NULL);
     int fd = open(path, flags | O_CLOEXEC);
@@ -78,8 +78,8 @@ static JsonObject *parse_object(const char *text, gsize length, GError **error)
 /* What a question goes to: with a request to .mailfs/control, without one status.json is read. */
 static GString *exchange(const char *dir, const char *request, GError **error)
 {
-    autofd int fd = request ? open_file(dir, "control", O_RDWR, error)
-                            : open_file(dir, "status.json", O_RDONLY, error);
+    autofd int fd = cli_daemon_open(dir, request ? "control" : "status.json",
+                                    request ? O_RDWR : O_RDONLY, error);
 
     if (fd < 0 || (request && !io_write_all(fd, request, strlen(request), error)))
         return NULL;

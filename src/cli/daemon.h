@@ -20,5 +20,9 @@ JsonObject *cli_daemon_ask(const CliMount *mount, const char *command, const cha
 /* status.json.  The caller owns the reference. */
 JsonObject *cli_daemon_status(const CliMount *mount, GError **error);
 
+/* Opens the file @name of `.mailfs` below the mount point @dir; -1 on failure, with the remedy
+ * where the daemon is dead.  It may wait as long as the daemon does. */
+int cli_daemon_open(const char *dir, const char *name, int flags, GError **error);
+
 /* The reply in @text, as described above; for cli_daemon_ask() and its tests. */
 JsonObject *cli_daemon_parse_reply(const char *text, gsize length, GError **error);

@@ -5,13 +5,14 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "cli/commands.h"
+#include "cli/daemon.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-static gboolean copy(int fd, const char *path, GError **error)
+static gboolean copy(int fd, const char *dir, GError **error)
 {
     char buffer[16 * 1024];
     ssize_t n;
@@ -20,7 +21,7 @@ static gboolean copy(int fd, const char *path, GError **error)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return mail_fail_errno(error, errno, "cannot read %s", path);
+            return mail_fail_errno(error, errno, "cannot read the events of %s", dir);
         if (!io_write_all(STDOUT_FILENO, buffer, (gsize)n, error))
             return FALSE;
     }
@@ -31,7 +32,6 @@ int cli_main_events(int argc, char **argv, const CliOptions *options)
 {
     g_autoptr(GPtrArray) mounts = NULL;
     g_autoptr(GError) error = NULL;
-    g_autofree char *path = NULL;
     autofd int fd = -1;
     const CliMount *mount;
 
@@ -40,11 +40,6 @@ int cli_main_events(int argc, char **argv, const CliOptions *options)
     mount = cli_find_mount(argc > 1 ? argv[1] : NULL, NULL, &mounts, &error);
     if (!mount)
         return cli_fail(error);
-    path = g_build_filename(mount->dir, ".mailfs", "events", NULL);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        mail_fail_errno(&error, errno, "cannot open %s", path);
-        return cli_fail(error);
-    }
-    return copy(fd, path, &error) ? EX_OK : cli_fail(error);
+    fd = cli_daemon_open(mount->dir, "events", O_RDONLY, &error);
+    return fd >= 0 && copy(fd, mount->dir, &error) ? EX_OK : cli_fail(error);
 }

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SOURCE_PREFIX "mailfs#"
-
 static void mount_free(gpointer data)
 {
     CliMount *mount = data;
@@ -28,10 +26,10 @@ static CliMount *mount_new(const MountinfoEntry *entry)
     CliMount *mount = g_new0(CliMount, 1);
 
     mount->dir = g_strdup(entry->dir);
-    mount->is_mailfs = g_str_equal(entry->type, "fuse.mailfs");
+    mount->is_mailfs = g_str_equal(entry->type, MOUNTINFO_TYPE);
     mount->uid = entry->user;
-    if (mount->is_mailfs && g_str_has_prefix(entry->source, SOURCE_PREFIX))
-        mount->account = g_strdup(entry->source + strlen(SOURCE_PREFIX));
+    if (mount->is_mailfs && g_str_has_prefix(entry->source, MOUNTINFO_SOURCE_OF))
+        mount->account = g_strdup(entry->source + strlen(MOUNTINFO_SOURCE_OF));
     return mount;
 }
 
@@ -97,6 +95,17 @@ const CliMount *cli_mounts_by_account(GPtrArray *mounts, const char *id)
     return others;
 }
 
+gboolean cli_mount_is_mine(const CliMount *mount)
+{
+    return mount->is_mailfs && (mount->uid == geteuid() || geteuid() == 0);
+}
+
+gboolean cli_mounts_fail_none(GError **error)
+{
+    return mail_fail(error, MAIL_ERROR_OFFLINE,
+                     "nothing is mounted; mount an account with: mailfs mount ACCOUNT DIR");
+}
+
 static const CliMount *only_mount(GPtrArray *mounts, GError **error)
 {
     const CliMount *only = NULL;
@@ -104,7 +113,7 @@ static const CliMount *only_mount(GPtrArray *mounts, GError **error)
     for (guint i = 0; i < mounts->len; i++) {
         const CliMount *mount = g_ptr_array_index(mounts, i);
 
-        if (!mount->is_mailfs || (mount->uid != geteuid() && geteuid() != 0))
+        if (!cli_mount_is_mine(mount))
             continue;
         if (only) {
             mail_fail(error, MAIL_ERROR_INVALID,
@@ -115,8 +124,7 @@ static const CliMount *only_mount(GPtrArray *mounts, GError **error)
         only = mount;
     }
     if (!only)
-        mail_fail(error, MAIL_ERROR_OFFLINE,
-                  "nothing is mounted; mount an account with: mailfs mount ACCOUNT DIR");
+        cli_mounts_fail_none(error);
     return only;
 }
 

@@ -8,7 +8,7 @@
 
 typedef struct {
     char *dir;          /* the mount point */
-    gboolean is_mailfs; /* the type is fuse.mailfs */
+    gboolean is_mailfs; /* the type is MOUNTINFO_TYPE */
     char *account;      /* of "mailfs#ACCOUNT"; NULL for a mount of all accounts */
     uid_t uid;          /* whose it is: only this user may look inside */
 } CliMount;
@@ -19,6 +19,12 @@ GPtrArray *cli_mounts_new(const GPtrArray *entries);
 
 /* The same for the mounts as they are now. */
 GPtrArray *cli_mounts_read(GError **error);
+
+/* One that this user may ask: an own one, or any for root. */
+gboolean cli_mount_is_mine(const CliMount *mount);
+
+/* Where there is none of them: OFFLINE with the remedy, FALSE. */
+gboolean cli_mounts_fail_none(GError **error);
 
 /* The mount that @path, absolute and without ".." or links, lies in; NULL if that is not a
  * mailfs one.  @ret_relative: the path below it, "" for itself; may be NULL; the caller owns it. */

@@ -53,7 +53,7 @@ static gboolean append_all(GString *out, GPtrArray *mounts, GError **error)
         const CliMount *mount = g_ptr_array_index(mounts, i);
         g_autoptr(GError) reason = NULL;
 
-        if (!mount->is_mailfs || (mount->uid != geteuid() && geteuid() != 0))
+        if (!cli_mount_is_mine(mount))
             continue;
         n++;
         if (append_mount(out, mount, NULL, &reason))
@@ -63,10 +63,7 @@ static gboolean append_all(GString *out, GPtrArray *mounts, GError **error)
         else
             g_string_append_printf(out, "%s\n", reason->message);
     }
-    if (n == 0)
-        return mail_fail(error, MAIL_ERROR_OFFLINE,
-                         "nothing is mounted; mount an account with: mailfs mount ACCOUNT DIR");
-    return TRUE;
+    return n > 0 || cli_mounts_fail_none(error);
 }
 
 /* A shared mount shows all its accounts, unless the argument leads into one. */

@@ -15,7 +15,7 @@
 typedef struct FsMount FsMount;
 
 typedef struct {
-    const char *fsname;   /* "mailfs#ACCOUNT", shown in mountinfo; "mailfs" for --all */
+    const char *fsname;   /* as base/mountinfo.h writes it: of one account or of all */
     gboolean allow_other; /* only when asked for */
     gboolean debug_fuse;  /* libfuse's own trace on stderr */
 } FsMountOptions;
