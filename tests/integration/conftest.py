@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 from bed import account as accounts
 from bed import certs as certificates
-from bed import cyrus, dovecot, mount, scripted, system
+from bed import cyrus, dovecot, judge as judges, mount, scripted, system
 
 TEST_SECONDS = 120
 
@@ -88,7 +88,7 @@ def servers(area, certs):
 @pytest.fixture
 def account(request, servers, folder):
     """A fresh account; on Dovecot with all extensions, or as the test is parametrized:
-    full, bare, ns, cyrus, tunnel."""
+    full, bare, ns, small, cyrus, tunnel."""
     variant = getattr(request, "param", "full")
     if variant == "tunnel":
         made = accounts.TunnelAccount(os.path.join(folder, "tunnel"))
@@ -98,6 +98,14 @@ def account(request, servers, folder):
         made = accounts.CyrusAccount(servers.get("cyrus"))
     else:
         made = accounts.Account(servers.get(variant), dovecot.PASSWORD)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def judge(account):
+    """Another client of the account, which says what is on the server."""
+    made = judges.Judge(account)
     yield made
     made.close()
 

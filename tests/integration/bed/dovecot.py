@@ -3,6 +3,7 @@
 full  every extension of Dovecot 2.3, separator '/', no prefix
 bare  advertises IMAP4rev1 and nothing else
 ns    separator '.', everything below the prefix INBOX.
+small full, with room for 64 KiB of mail
 
 Any user name works, with the password PASSWORD, and has an empty Maildir: a test takes a fresh
 name and so has mail of its own without a server of its own.
@@ -107,6 +108,7 @@ VARIANTS = {
     "full": {"mail": FULL, "separator": "/", "prefix": ""},
     "bare": {"mail": "imap_capability = IMAP4rev1", "separator": "/", "prefix": ""},
     "ns": {"mail": FULL, "separator": ".", "prefix": "INBOX."},
+    "small": {"mail": FULL.replace("=2G", "=64K"), "separator": "/", "prefix": ""},
 }
 
 

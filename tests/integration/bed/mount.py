@@ -7,6 +7,7 @@ a sanitizer's report or a critical warning to its log.
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -179,6 +180,11 @@ class Mount(Program):
             raise MountFailed(self.process.returncode, self.log())
         return self
 
+    def online(self):
+        """Waits until the account is; gives the mount."""
+        self.wait_state("online")
+        return self
+
     def is_mounted(self):
         return system.mounted(self.path, self.place.pid) is not None
 
@@ -198,6 +204,12 @@ class Mount(Program):
     def restart(self, *options):
         self.stop()
         return self.start(*options)
+
+    def empty_cache(self):
+        """As people free space: only between two mounts."""
+        shutil.rmtree(os.path.join(self.folder, "cache"))
+        os.mkdir(os.path.join(self.folder, "cache"), 0o700)
+        self.place.own(self.folder)
 
     def kill(self):
         """Ends all of its processes by SIGKILL, and takes the dead mount away."""

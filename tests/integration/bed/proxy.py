@@ -11,6 +11,8 @@ import time
 
 LITERAL = re.compile(rb"\{(\d+)(\+?)\}$")
 COMMAND = re.compile(rb"^([A-Za-z0-9.]+) (?:(UID) )?([A-Za-z]+)")
+CHANGE = re.compile(r"^[A-Za-z0-9.]+ (UID )?(APPEND|REPLACE|COPY|MOVE|STORE|EXPUNGE|CLOSE|CREATE|"
+                    r"DELETE|RENAME|SUBSCRIBE|UNSUBSCRIBE)\b", re.I)
 CHUNK = 65536
 
 
@@ -114,6 +116,15 @@ class Proxy:
             match = COMMAND.match(line.encode("latin-1"))
             if match:
                 found[match.group(3).decode("ascii").upper()] += 1
+        return found
+
+    def changes(self):
+        """The commands that change mail or mailboxes, in their order: "APPEND", "UID MOVE" ..."""
+        found = []
+        for line in self.lines():
+            match = CHANGE.match(line)
+            if match:
+                found.append((match.group(1) or "").upper() + match.group(2).upper())
         return found
 
     def body_fetches(self):

@@ -1,7 +1,8 @@
 """A small IMAP server whose every answer a test can bend: for what real servers never send.
 
 It knows enough of IMAP4rev1 to be read from: LOGIN, AUTHENTICATE (PLAIN, XOAUTH2, OAUTHBEARER,
-EXTERNAL), ENABLE, LIST, STATUS, SELECT, FETCH, NOOP, IDLE.  A test gives it mailboxes, and rules that replace answers:
+EXTERNAL), ENABLE, LIST, STATUS, SELECT, FETCH, NOOP, IDLE; and to be given a message: APPEND.  A
+test gives it mailboxes, and rules that replace answers:
 
     server = ScriptedServer({"INBOX": [Message(1, b"...")]})
     server.rule(r"^LIST ", '* LIST () "/" ".."')          # then the tagged OK
@@ -55,12 +56,14 @@ class ScriptedServer:
         self.password = password
         self.delimiter = delimiter
         self.uidvalidity = 4711
+        self.read_only = set()   # mailboxes that SELECT opens for reading only
         self.modseq = 1          # told where there is CONDSTORE
         self.rules = []
         self.received = []       # lines, as bytes, without the line end
         self.clear_octets = b""  # all that came before TLS, when there is TLS
         self.errors = []
         self.n_connections = 0
+        self.appended = []       # (mailbox, octets), also where a rule then refused them
         self.changed = threading.Condition()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
@@ -116,6 +119,7 @@ class Conversation:
         self.server = server
         self.socket = client
         self.buffer = b""
+        self.literal = b""  # the last one that came
         self.selected = None
         self.secure = False
         self.enabled = set()
@@ -161,6 +165,7 @@ class Conversation:
             while len(self.buffer) < n:
                 self.receive()
             data, self.buffer = self.buffer[:n], self.buffer[n:]
+            self.literal = data
             text = text[:literal.start()] + b'"' + data + b'"' + self.line()
 
     def run(self):
@@ -194,6 +199,8 @@ class Conversation:
         self.secure = True
 
     def bent(self, tag, rest):
+        if rest.upper().startswith("APPEND "):
+            self.server.appended.append((self.mailbox(rest)[0], self.literal))
         for rule in self.server.rules:
             if rule.times is not None and rule.hits >= rule.times:
                 continue
@@ -296,8 +303,18 @@ class Conversation:
         items = " ".join("%s %d" % (x, values[x]) for x in asked if x in values)
         self.send('* STATUS "%s" (%s)' % (name, items), tag + " OK done")
 
-    def do_select(self, tag, rest):
+    def do_append(self, tag, rest):
         _, messages = self.mailbox(rest)
+        if messages is None:
+            self.send(tag + " NO [TRYCREATE] no such mailbox")
+            return
+        uid = 1 + max([m.uid for m in messages], default=0)
+        messages.append(Message(uid, self.literal))
+        self.send("%s OK [APPENDUID %d %d] done" % (tag, self.server.uidvalidity, uid)
+                  if "UIDPLUS" in self.server.capabilities else tag + " OK done")
+
+    def do_select(self, tag, rest):
+        name, messages = self.mailbox(rest)
         if messages is None:
             self.send(tag + " NO [NONEXISTENT] no such mailbox")
             return
@@ -309,7 +326,8 @@ class Conversation:
                   "* OK [UIDNEXT %d] ok" % (1 + max([m.uid for m in messages], default=0)),
                   "* OK [%s] ok" % ("HIGHESTMODSEQ %d" % self.server.modseq
                                     if "CONDSTORE" in self.server.capabilities else "NOMODSEQ"),
-                  tag + " OK [READ-ONLY] done")
+                  "%s OK [READ-%s] done" % (tag, "ONLY" if name in self.server.read_only or
+                                            rest.upper().startswith("EXAMINE") else "WRITE"))
 
     do_examine = do_select
 
