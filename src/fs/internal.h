@@ -7,7 +7,7 @@
  *   xattr.c     extended attributes
  *   wait.c      requests that cannot be answered yet: deadlines and interrupts
  *   virtual.c   .mailfs and what lies in it
- *   control.c   requests of the command line, as JSON
+ *   control*.c  requests of the command line, as JSON (control.h)
  *   status.c    the same facts as text and as JSON
  *   notifier.c  what the kernel is told
  *
@@ -54,7 +54,7 @@ struct Fs {
     gid_t gid;
     gint64 started; /* Unix time */
     guint n_signals;
-    GHashTable *jobs; /* control.c: what `mailfs sync|fetch` wait for */
+    GHashTable *jobs; /* control.c: what commands wait for */
     GHashTable *handles; /* open files -> what frees them, should the end come before RELEASE */
     guint64 last_job;
 };

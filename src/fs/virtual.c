@@ -8,15 +8,13 @@
  */
 #include "fs/internal.h"
 #include "base/error.h"
+#include "base/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-enum {
-    KEPT_EVENTS = 10000, /* for a reader that is slow; it is told when it missed some */
-    MAX_REQUEST = 64 * 1024,
-};
+enum { KEPT_EVENTS = 10000 }; /* for a reader that is slow; it is told when it missed some */
 
 static const char *const names[VIRTUAL_END] = {
     [VIRTUAL_DIRECTORY] = VIRTUAL_NAME,
@@ -265,8 +263,10 @@ void virtual_write(fuse_req_t req, const char *data, size_t size, struct fuse_fi
 
     if (handle->item != VIRTUAL_CONTROL) {
         (void)fuse_reply_err(req, EROFS);
-    } else if (handle->text || handle->request->len + size > MAX_REQUEST) {
+    } else if (handle->text) {
         (void)fuse_reply_err(req, EINVAL); /* one request a handle */
+    } else if (handle->request->len + size > LIMIT_CONTROL_REQUEST) {
+        (void)fuse_reply_err(req, EFBIG);
     } else {
         g_string_append_len(handle->request, data, (gssize)size);
         (void)fuse_reply_write(req, size);

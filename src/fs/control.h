@@ -1,0 +1,48 @@
+/* Between the files that carry out requests of the command line:
+ *
+ *   control-request.c  what a request asks for
+ *   control.c          answers, jobs, `info`, `sync`, `fetch`, `evict`
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "fs/control-request.h"
+#include "fs/internal.h"
+
+/* -- Answers ----------------------------------------------------------------------------------- */
+
+/* {"ok": true, or false ... the members that are added ... }, as the text that is sent. */
+JsonBuilder *control_begin(gboolean ok);
+void control_add_number(JsonBuilder *builder, const char *name, gint64 value);
+void control_add_text(JsonBuilder *builder, const char *name, const char *value); /* NULL: null */
+void control_add_truth(JsonBuilder *builder, const char *name, gboolean value);
+void control_add_flags(JsonBuilder *builder, const Message *message);
+char *control_end(JsonBuilder *builder); /* frees @builder; the caller owns the text */
+char *control_refuse(const GError *error);
+
+/* -- Jobs -------------------------------------------------------------------------------------- */
+
+typedef struct ControlJob ControlJob;
+
+/* What goes on while it is asked after; begins the larger structure of its kind. */
+struct ControlJob {
+    Fs *fs;
+    void (*look)(ControlJob *job); /* brings n and is_done up to date; or NULL */
+    void (*add)(const ControlJob *job, JsonBuilder *answer); /* members of its own; or NULL */
+    void (*clear)(ControlJob *job); /* waits no more, frees all but the job itself */
+    guint n, total;
+    guint n_failed;
+    gboolean is_done;
+    GError *error; /* of all of it */
+};
+
+/* Keeps @job, whose fields are set, until its end was told.  Answers with its number. */
+char *control_answer_job(Fs *fs, ControlJob *job);
+
+/* -- What is named ----------------------------------------------------------------------------- */
+
+/* The account that @path leads into, and what is left of @path; NULL for none. */
+Store *control_find_store(const Fs *fs, const char **path);
+/* A directory; NULL for none. */
+Mailbox *control_find_mailbox(const Fs *fs, const char *path, Store **ret_store);
