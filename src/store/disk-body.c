@@ -60,8 +60,7 @@ static Name body_name(guint64 item)
     return name;
 }
 
-/* TRUE when @name is exactly @n_digits lower-case hex digits. */
-static gboolean parse_name(const char *name, gsize n_digits, guint64 *ret_number)
+gboolean disk_parse_name(const char *name, gsize n_digits, guint64 *ret_number)
 {
     if (strlen(name) != n_digits || strspn(name, "0123456789abcdef") != n_digits)
         return FALSE;
@@ -86,9 +85,8 @@ static int make_folder(Disk *disk, guint16 mailbox, GError **error)
     return open_folder(disk, mailbox, error);
 }
 
-/* Calls @func with every name in a folder; @fd stays open.  FALSE when that was not all. */
-static gboolean each_name(int fd, void (*func)(const char *name, gpointer user), gpointer user,
-                          GError **error)
+gboolean disk_each_name(int fd, void (*func)(const char *name, gpointer user), gpointer user,
+                        GError **error)
 {
     autofd int own = io_open_at(fd, ".", O_RDONLY | O_DIRECTORY, 0, error);
     DIR *folder = own < 0 ? NULL : fdopendir(own);
@@ -112,7 +110,7 @@ static void remove_temporary(const char *name, gpointer user)
     const Disk *disk = user;
     guint64 number;
 
-    if (name[0] == 't' && parse_name(name + 1, 16, &number))
+    if (name[0] == 't' && disk_parse_name(name + 1, 16, &number))
         (void)unlinkat(disk->bodies_fd, name, 0);
 }
 
@@ -125,7 +123,7 @@ gboolean disk_body_open_folder(Disk *disk, GError **error)
         g_prefix_error(error, "in %s: ", disk->cache_dir);
         return FALSE;
     }
-    return each_name(disk->bodies_fd, remove_temporary, disk, error);
+    return disk_each_name(disk->bodies_fd, remove_temporary, disk, error);
 }
 
 /* -- Fresh bodies ------------------------------------------------------------------------------ */
@@ -133,6 +131,13 @@ gboolean disk_body_open_folder(Disk *disk, GError **error)
 static gint64 fresh_key(guint16 mailbox, guint64 item)
 {
     return (gint64)((guint64)mailbox << 36 | item);
+}
+
+static void add_fresh(Disk *disk, guint16 mailbox, guint64 item)
+{
+    gint64 key = fresh_key(mailbox, item);
+
+    g_hash_table_add(disk->fresh, g_memdup2(&key, sizeof key));
 }
 
 void disk_body_forget_fresh(Disk *disk, const GArray *known)
@@ -217,14 +222,13 @@ static gboolean move_into_place(BodyFile *file, guint16 mailbox, guint64 item, G
 {
     Disk *disk = file->disk;
     autofd int folder = make_folder(disk, mailbox, error);
-    gint64 key = fresh_key(mailbox, item);
 
     if (folder < 0)
         return FALSE;
     if (renameat(disk->bodies_fd, file->name.text, folder, body_name(item).text) < 0)
         return mail_fail_errno(error, errno, "cannot keep a message in %s/bodies",
                                disk->cache_dir);
-    g_hash_table_add(disk->fresh, g_memdup2(&key, sizeof key));
+    add_fresh(disk, mailbox, item);
     return TRUE;
 }
 
@@ -251,6 +255,87 @@ void body_file_free(BodyFile *file)
     io_close_auto(&file->fd);
     g_checksum_free(file->sha256);
     g_free(file);
+}
+
+/* -- Bodies that come from elsewhere ----------------------------------------------------------- */
+
+static gboolean link_body(const DiskBodyMove *move, int from, int to)
+{
+    Name old = body_name(move->item), new = body_name(move->to_item);
+
+    (void)unlinkat(to, new.text, 0); /* linkat() replaces nothing */
+    return linkat(from, old.text, to, new.text, 0) == 0;
+}
+
+static gboolean rename_body(const DiskBodyMove *move, int from, int to)
+{
+    Name old = body_name(move->item), new = body_name(move->to_item);
+
+    if (renameat(from, old.text, to, new.text) < 0)
+        return FALSE;
+    /* Were both links to one file (a copy that was kept), rename(2) did nothing. */
+    (void)unlinkat(from, old.text, 0);
+    return TRUE;
+}
+
+gboolean disk_move_body(Disk *disk, const DiskBodyMove *move)
+{
+    autofd int from = open_folder(disk, move->mailbox, NULL), to = -1;
+    gint64 old = fresh_key(move->mailbox, move->item);
+    gboolean is_done;
+
+    g_assert(move->mailbox != move->to_mailbox || move->item != move->to_item);
+    if (from < 0)
+        return FALSE;
+    pthread_mutex_lock(&disk->bodies_lock);
+    to = make_folder(disk, move->to_mailbox, NULL);
+    is_done = to >= 0 &&
+              (move->keeps ? link_body(move, from, to) : rename_body(move, from, to));
+    if (is_done)
+        add_fresh(disk, move->to_mailbox, move->to_item);
+    if (is_done && !move->keeps)
+        g_hash_table_remove(disk->fresh, &old);
+    pthread_mutex_unlock(&disk->bodies_lock);
+    return is_done;
+}
+
+/* With bodies_lock held.  A rename, where both are on one file system. */
+static gboolean rename_into_place(Disk *disk, int dir_fd, const char *name, guint16 mailbox,
+                                  guint64 item)
+{
+    autofd int folder = make_folder(disk, mailbox, NULL);
+
+    if (folder < 0 || renameat(dir_fd, name, folder, body_name(item).text) < 0)
+        return FALSE;
+    add_fresh(disk, mailbox, item);
+    return TRUE;
+}
+
+/* By way of a temporary file; who moves a body knows its hash, and none is taken. */
+static gboolean copy_into_place(Disk *disk, int dir_fd, const char *name, guint16 mailbox,
+                                guint64 item, GError **error)
+{
+    autofd int from = io_open_at(dir_fd, name, O_RDONLY | O_NONBLOCK, 0, error);
+    g_autoptr(BodyFile) file = from < 0 ? NULL : body_file_new(disk, error);
+
+    if (!file || !stage_copy(from, file->fd, error))
+        return FALSE;
+    pthread_mutex_lock(&disk->bodies_lock);
+    file->is_committed = move_into_place(file, mailbox, item, error);
+    pthread_mutex_unlock(&disk->bodies_lock);
+    return file->is_committed;
+}
+
+gboolean disk_body_take(Disk *disk, int dir_fd, const char *name, guint16 mailbox, guint64 item,
+                        GError **error)
+{
+    gboolean is_done;
+
+    g_assert(mailbox > 0 && item > 0 && item <= DISK_MAX_ITEM);
+    pthread_mutex_lock(&disk->bodies_lock);
+    is_done = rename_into_place(disk, dir_fd, name, mailbox, item);
+    pthread_mutex_unlock(&disk->bodies_lock);
+    return is_done || copy_into_place(disk, dir_fd, name, mailbox, item, error);
 }
 
 /* -- Bodies that are there --------------------------------------------------------------------- */
@@ -324,11 +409,11 @@ static void add_item(const char *name, gpointer user)
 {
     guint64 item;
 
-    if (parse_name(name, BODY_DIGITS, &item))
+    if (disk_parse_name(name, BODY_DIGITS, &item))
         g_array_append_val((GArray *)user, item);
 }
 
-static int compare_items(gconstpointer a, gconstpointer b)
+int disk_compare_numbers(gconstpointer a, gconstpointer b)
 {
     guint64 first = *(const guint64 *)a, second = *(const guint64 *)b;
 
@@ -343,11 +428,11 @@ GArray *disk_body_list(Disk *disk, guint16 mailbox, GError **error)
 
     if (folder < 0 && mail_error_is(local, MAIL_ERROR_GONE))
         return g_steal_pointer(&items);
-    if (folder < 0 || !each_name(folder, add_item, items, &local)) {
+    if (folder < 0 || !disk_each_name(folder, add_item, items, &local)) {
         g_propagate_error(error, g_steal_pointer(&local));
         return NULL;
     }
-    g_array_sort(items, compare_items);
+    g_array_sort(items, disk_compare_numbers);
     return g_steal_pointer(&items);
 }
 
@@ -355,11 +440,11 @@ static void add_number(const char *name, gpointer user)
 {
     guint64 number;
 
-    if (parse_name(name, FOLDER_DIGITS, &number) && number > 0)
+    if (disk_parse_name(name, FOLDER_DIGITS, &number) && number > 0)
         g_hash_table_add(user, GUINT_TO_POINTER((guint)number));
 }
 
 gboolean disk_body_list_mailboxes(Disk *disk, GHashTable *numbers, GError **error)
 {
-    return each_name(disk->bodies_fd, add_number, numbers, error);
+    return disk_each_name(disk->bodies_fd, add_number, numbers, error);
 }

@@ -121,8 +121,22 @@ gboolean disk_db_exec(DiskDb *db, const char *sql, GError **error)
     return FALSE;
 }
 
+void disk_db_bind_number(sqlite3_stmt *statement, int i, guint64 number)
+{
+    sqlite3_bind_int64(statement, i, (sqlite3_int64)number);
+}
+
+void disk_db_bind_text(sqlite3_stmt *statement, int i, const char *text)
+{
+    sqlite3_bind_text(statement, i, text, -1, SQLITE_STATIC);
+}
+
 gboolean disk_db_is_usable(const DiskDb *db, GError **error)
 {
+    if (db->is_unsynced)
+        return mail_fail(error, MAIL_ERROR_CACHE,
+                         "%s could not be made durable, nothing more is written there; look at "
+                         "the disk (dmesg), then unmount and mount again", db->path);
     if (!db->is_broken)
         return TRUE;
     return mail_fail(error, MAIL_ERROR_CACHE,

@@ -1,12 +1,18 @@
 /* What the parts of the disk share; see disk.h for what the disk is.
  *
- *   disk.c         opening and closing, the thread, its queue, answers to the main context
- *   disk-schema.c  the two databases as files: tables, versions, damage
+ *   disk.c         opening and closing, what the main thread asks for
+ *   disk-thread.c  the thread, its queue, answers to the main context
+ *   disk-schema.c  the two databases as files: opened, upgraded, damaged
+ *   disk-tables.c  their tables and statements
+ *   disk-rescue.c  saving what can be read of a damaged state
  *   disk-db.c      one connection: statements, steps, failures
- *   disk-batch.c   what a batch holds, and carrying it out
+ *   disk-batch.c   what a batch holds
+ *   disk-write.c   carrying batches out
+ *   disk-journal.c journal, local files, parked messages: journal.h
  *   disk-read.c    rows read back
  *   disk-body.c    body files
  *   disk-sweep.c   making rows and files of bodies agree
+ *   stage.c, stage-seal.c, stage-lost.c   files that exist nowhere else: stage.h
  *
  * Who may touch a database: the thread; before it is started and after it was joined, the main
  * thread.  The handles are therefore opened without SQLite's own mutexes.
@@ -18,12 +24,24 @@
 #include <sqlite3.h>
 
 #include "store/disk.h"
+#include "store/journal.h"
+#include "store/stage.h"
 
 #define DISK_MAX_ITEM ((G_GUINT64_CONSTANT(1) << 36) - 1) /* 36 bits of an inode */
 #define DISK_CHUNK 1024                                   /* rows in one DiskLoadFunc call */
 #define DISK_SHA256 32
+#define DISK_JOURNAL_MESSAGE 41                           /* octets of one, packed */
 
-/* -- Databases: disk-schema.c ------------------------------------------------------------------ */
+/* -- Databases: disk-tables.c, disk-schema.c, disk-rescue.c ------------------------------------ */
+
+/* All columns of a table, in the order that they are bound and read in. */
+#define DISK_ITEM_COLUMNS "mailbox, item, uidvalidity, uid, name, mtime, mode, is_hidden"
+#define DISK_JOURNAL_COLUMNS                                                                       \
+    "id, kind, state, mailbox, wire, uidvalidity, uidnext, target_mailbox, target,"                \
+    " target_uidvalidity, messages, item, name, stage, size, sha256, message_id, date, flags,"     \
+    " keywords, flags_removed, keywords_removed, verb, uid, reason, made, n_tries"
+#define DISK_LOCAL_COLUMNS                                                                         \
+    "mailbox, item, kind, name, stage, is_flushed, mtime, mode, replaces"
 
 typedef enum {
     STATE_MAILBOXES,
@@ -34,6 +52,17 @@ typedef enum {
     STATE_PUT_ITEM,
     STATE_REMOVE_ITEM,
     STATE_RECALL,
+    STATE_JOURNAL,
+    STATE_PUT_JOURNAL,
+    STATE_REMOVE_JOURNAL,
+    STATE_LAST_ENTRY,
+    STATE_LAST_STAGE,
+    STATE_LOCALS,
+    STATE_PUT_LOCAL,
+    STATE_REMOVE_LOCAL,
+    STATE_PARKED,
+    STATE_PUT_PARKED,
+    STATE_REMOVE_PARKED,
     STATE_N_STATEMENTS
 } StateStatement;
 
@@ -57,6 +86,10 @@ typedef enum {
     INDEX_TRUST_BODY,
     INDEX_DROP_BODY,
     INDEX_DROP_BODIES,
+    INDEX_MOVE_SIZE,
+    INDEX_MOVE_BODY,
+    INDEX_COPY_BODY,
+    INDEX_TWIN,
     INDEX_VICTIMS,
     INDEX_N_STATEMENTS
 } IndexStatement;
@@ -70,7 +103,42 @@ typedef struct {
     char *path;       /* of the file, for SQLite and for sentences */
     int dir_fd;       /* borrowed from the Disk */
     gboolean is_broken; /* damage was met while running: no more use, set aside at the next start */
+    gboolean is_unsynced; /* an fsync failed: no more use in this run (the kernel forgets what it
+                           * could not write, and a second fsync would lie) */
 } DiskDb;
+
+typedef struct {
+    const char *file;
+    int version; /* user_version */
+    const char *synchronous;
+    const char *tables;
+    const char *const *upgrades; /* [i]: from version i + 1 to the next */
+    const char *const *statements;
+    guint n_statements;
+} DiskSchema;
+
+extern const DiskSchema disk_state_schema, disk_index_schema;
+
+/* What opening a file came to. */
+typedef enum {
+    DISK_FOUND_NEW,      /* it was not there, or empty: the tables were made */
+    DISK_FOUND_GOOD,
+    DISK_FOUND_DAMAGED,  /* set it aside; the error says what was seen */
+    DISK_FOUND_UNUSABLE, /* another failure: full, forbidden, from a newer version */
+} DiskFound;
+
+/* Opens @db (whose file and dir_fd are set) in the folder @dir.  @is_checked reads it whole. */
+DiskFound disk_db_open(DiskDb *db, const char *dir, const DiskSchema *schema, gboolean is_checked,
+                       GError **error);
+
+gboolean disk_has_file(int dir_fd, const char *name);
+void disk_remove_file(int dir_fd, const char *file, const char *suffix);
+
+/* Builds the state anew from the readable rows of the damaged file, which is set aside; sets
+ * disk->warning. */
+gboolean disk_rescue_state(Disk *disk, GError **error);
+/* Takes names and numbers over from the index where the state lacks them. */
+gboolean disk_refill_state(Disk *disk, guint *n_copied, GError **error);
 
 /* Opens or makes both databases, with all that damage asks for; sets was_unclean, sweep and
  * warning. */
@@ -91,7 +159,10 @@ int disk_db_step(DiskDb *db, sqlite3_stmt *statement, GError **error);
 /* Steps to the end, over rows that nobody wants. */
 gboolean disk_db_run(DiskDb *db, sqlite3_stmt *statement, GError **error);
 gboolean disk_db_exec(DiskDb *db, const char *sql, GError **error);
-/* FALSE (CACHE) for a database that proved to be damaged. */
+/* Text and blobs stay the caller's, who keeps them until the statement ran. */
+void disk_db_bind_number(sqlite3_stmt *statement, int i, guint64 number);
+void disk_db_bind_text(sqlite3_stmt *statement, int i, const char *text); /* NULL is NULL */
+/* FALSE (CACHE) for a database that proved to be damaged, or that could not be synced. */
 gboolean disk_db_is_usable(const DiskDb *db, GError **error);
 /* Ends in FALSE with what the connection knows of its last failure, as a sentence. */
 gboolean disk_db_fail(DiskDb *db, GError **error);
@@ -122,7 +193,80 @@ gboolean disk_read_body(Disk *disk, guint16 mailbox, guint64 item, DiskVictim *r
 /* Fills disk->next_items. */
 gboolean disk_read_next_items(Disk *disk, GError **error);
 
-/* -- Carrying out: disk-batch.c; on the thread ------------------------------------------------- */
+/* A body with this length and hash whose message a server has; mailbox 0 when there is none. */
+void disk_read_twin(Disk *disk, guint64 size, const guint8 *sha256, DiskVictim *ret_twin);
+
+/* -- Batches: disk-batch.c --------------------------------------------------------------------- */
+
+typedef enum {
+    CHANGE_PUT_MAILBOX,
+    CHANGE_REMOVE_MAILBOX,
+    CHANGE_PUT_MESSAGE,
+    CHANGE_PUT_FLAGS,
+    CHANGE_REMOVE_MESSAGE,
+    CHANGE_BODY_CACHED,
+    CHANGE_BODY_DROPPED,
+    CHANGE_BODY_USED,
+    CHANGE_BODY_MOVED,
+    /* Of the state alone: what journal.h is about. */
+    CHANGE_PUT_JOURNAL,
+    CHANGE_REMOVE_JOURNAL,
+    CHANGE_PUT_LOCAL,
+    CHANGE_REMOVE_LOCAL,
+    CHANGE_PUT_PARKED,
+    CHANGE_REMOVE_PARKED,
+} DiskChangeKind;
+
+typedef struct {
+    DiskChangeKind kind;
+    guint16 mailbox; /* 0 for those of the journal */
+    guint32 uidvalidity;
+    guint64 item;
+    union {
+        DiskMailbox *put_mailbox; /* owned, as are the other pointers */
+        Message *message;
+        JournalEntry *entry;
+        JournalLocal *local;
+        JournalParked *parked;
+        guint64 id; /* REMOVE_JOURNAL */
+        struct {
+            guint64 size;
+            guint8 sha256[DISK_SHA256];
+        } body;
+        struct {
+            guint16 mailbox;
+            guint64 item;
+            gboolean keeps;
+        } to; /* BODY_MOVED */
+    };
+    gint64 used;
+} DiskChange;
+
+struct DiskBatch {
+    GArray *changes; /* of DiskChange */
+    gboolean has_journal, has_paper; /* changes of the journal; of anything in journal.h */
+};
+
+void disk_batch_add(DiskBatch *batch, const DiskChange *change); /* takes what is owned */
+
+/* The mailboxes of a batch that could not be written have a hole: see Disk.holes. */
+void disk_batch_note_holes(const DiskBatch *batch, GHashTable *holes);
+/* Raises disk->next_items by the items in @batch.  Main thread. */
+void disk_batch_note_items(const DiskBatch *batch, GHashTable *next_items);
+void disk_note_item(GHashTable *next_items, guint16 mailbox, guint64 item);
+
+/* -- Journal: disk-journal.c ------------------------------------------------------------------- */
+
+/* Every item that an entry or a local file uses; none twice at most. */
+typedef void (*DiskItemFunc)(guint16 mailbox, guint64 item, gpointer user);
+void disk_entry_each_item(const JournalEntry *entry, DiskItemFunc func, gpointer user);
+
+/* Of the kinds from CHANGE_PUT_JOURNAL on; on the thread. */
+gboolean disk_journal_write(Disk *disk, const DiskChange *change, GError **error);
+/* Sets next_entry and next_stage, raises next_items: at the start. */
+gboolean disk_journal_read_numbers(Disk *disk, GError **error);
+
+/* -- Carrying out: disk-write.c; on the thread ------------------------------------------------- */
 
 typedef struct {
     guint16 mailbox;
@@ -140,18 +284,13 @@ typedef struct {
 void disk_outcome_init(DiskOutcome *outcome);
 void disk_outcome_clear(DiskOutcome *outcome);
 
-/* Carries out @batches (an array of DiskBatch *, NULLs are skipped) in one transaction of each
- * database, state.db first.  On failure nothing of them is in the index. */
-gboolean disk_batch_carry_out(Disk *disk, GPtrArray *batches, DiskOutcome *outcome,
-                              GError **error);
+/* Carry out @batches (an array of DiskBatch *) in one transaction of a database; all of them, or
+ * none. */
+gboolean disk_write_state(Disk *disk, GPtrArray *batches, GError **error);
+gboolean disk_write_index(Disk *disk, GPtrArray *batches, DiskOutcome *outcome, GError **error);
 
-/* As disk_batch_carry_out(), and does what the outcome asks for: disk.c. */
-gboolean disk_carry_out(Disk *disk, GPtrArray *batches, GError **error);
-
-/* The mailboxes of a batch that could not be written have a hole: see Disk.holes. */
-void disk_batch_note_holes(const DiskBatch *batch, GHashTable *holes);
-/* Raises disk->next_items by the items in @batch.  Main thread. */
-void disk_batch_note_items(const DiskBatch *batch, GHashTable *next_items);
+/* As disk_write_index(), and does what the outcome asks for: disk-thread.c. */
+gboolean disk_carry_out_index(Disk *disk, GPtrArray *batches, GError **error);
 
 /* -- Bodies: disk-body.c ----------------------------------------------------------------------- */
 
@@ -165,15 +304,83 @@ void disk_body_remove_stray(Disk *disk, guint16 mailbox, guint64 item);
 void disk_body_remove_folder(Disk *disk, guint16 mailbox); /* when it is empty */
 void disk_body_forget_fresh(Disk *disk, const GArray *known); /* of DiskBodyKey */
 gboolean disk_body_is_good(Disk *disk, const DiskVictim *body, const guint8 *sha256);
+/* Makes a body of the file @name below @dir_fd: renamed, or copied where that cannot be. */
+gboolean disk_body_take(Disk *disk, int dir_fd, const char *name, guint16 mailbox, guint64 item,
+                        GError **error);
+/* TRUE when @name is exactly @n_digits lower-case hex digits. */
+gboolean disk_parse_name(const char *name, gsize n_digits, guint64 *ret_number);
+/* Calls @func with every name in a folder; @fd stays open.  FALSE when that was not all. */
+gboolean disk_each_name(int fd, void (*func)(const char *name, gpointer user), gpointer user,
+                        GError **error);
+int disk_compare_numbers(gconstpointer a, gconstpointer b); /* of guint64 */
+
+/* -- Stages: stage.c, stage-seal.c, stage-lost.c ----------------------------------------------- */
+
+gboolean stage_open_folder(Disk *disk, GError **error);
+/* The rest: on the thread.  @ret_seal gets a message_id that the caller owns. */
+gboolean stage_make_seal(Disk *disk, int fd, StageSeal *ret_seal, GError **error);
+gboolean stage_make_durable(Disk *disk, int fd, GError **error);
+gboolean stage_put_lost(Disk *disk, int fd, const StageLost *lost, GError **error);
+/* fsync(2); CACHE whatever the reason, for it must not be tried again (J6). */
+gboolean stage_fsync(int fd, GError **error);
+/* All octets of @from, from its start, to the end of @to. */
+gboolean stage_copy(int from, int to, GError **error);
 
 /* -- The sweep: disk-sweep.c; on the thread ---------------------------------------------------- */
 
 gboolean disk_wants_sweep(const Disk *disk);
 void disk_sweep(Disk *disk); /* one step; called while there is nothing else to do */
 
-/* -- The disk ---------------------------------------------------------------------------------- */
+/* -- The thread: disk-thread.c ----------------------------------------------------------------- */
+
+typedef enum {
+    REQUEST_BATCH,
+    REQUEST_FLUSH,
+    REQUEST_LOAD,
+    REQUEST_RECALL,
+    REQUEST_VERIFY,
+    REQUEST_VICTIMS,
+    REQUEST_TWIN,
+    REQUEST_SEAL,
+    REQUEST_SYNC,
+    REQUEST_LOSE,
+} DiskRequestKind;
+
+typedef struct {
+    DiskRequestKind kind;
+    guint16 mailbox;
+    guint32 uidvalidity;
+    guint64 item; /* or octets, of VICTIMS and TWIN */
+    DiskBatch *batch;
+    UidSet *uids;
+    int fd; /* SEAL, SYNC, LOSE: owned; -1 when it could not be duplicated */
+    union {
+        guint8 sha256[DISK_SHA256]; /* TWIN */
+        struct {
+            char *folder, *name, *reason;
+        } lost;
+    };
+    union {
+        DiskDoneFunc done;
+        DiskLoadFunc load;
+        DiskVerifyFunc verify;
+        DiskVictimsFunc victims;
+        DiskTwinFunc twin;
+        StageSealFunc seal;
+    };
+    gpointer user;
+} DiskRequest;
 
 typedef struct DiskAnswers DiskAnswers;
+
+DiskAnswers *disk_answers_new(Disk *disk);
+void disk_answers_free(DiskAnswers *answers);
+/* Puts a copy of @request into the queue, and takes what it owns.  Main thread. */
+void disk_ask(Disk *disk, const DiskRequest *request);
+/* Carries out what was submitted and ends the thread. */
+void disk_end_thread(Disk *disk);
+
+/* -- The disk ---------------------------------------------------------------------------------- */
 
 /* Whether rows and files of bodies agree. */
 typedef enum {
@@ -186,7 +393,8 @@ typedef enum {
 struct Disk {
     /* Set once. */
     char *cache_dir, *state_dir; /* canonical */
-    int cache_fd, state_fd, bodies_fd;
+    char *lost_dir;
+    int cache_fd, state_fd, bodies_fd, staging_fd;
     int cache_lock, state_lock;
     char *warning;
     gint64 boot; /* a number of this boot of the machine */
@@ -213,9 +421,12 @@ struct Disk {
     pthread_mutex_t bodies_lock;
     GHashTable *fresh;
 
+    _Atomic guint64 next_stage;
+
     /* The main thread's. */
     GThread *thread;        /* NULL until the first request */
     GHashTable *next_items; /* number -> guint64, owned */
+    guint64 next_entry;     /* of the journal */
     guint64 body_bytes;
     char *failure;
 };

@@ -149,6 +149,9 @@ static Message *read_message(sqlite3_stmt *row)
     message->name = dup_text(row, 9);
     message->is_cached = sqlite3_column_type(row, 10) != SQLITE_NULL;
     message->is_suspect = sqlite3_column_int(row, 10) != 0;
+    message->mtime = sqlite3_column_int64(row, 11);
+    message->mode = (guint16)sqlite3_column_int(row, 12);
+    message->is_hidden = sqlite3_column_int(row, 13) != 0;
     return message;
 }
 
@@ -175,6 +178,9 @@ static Message *read_recalled(sqlite3_stmt *row)
     message->item = (guint64)sqlite3_column_int64(row, 0);
     message->uid = (guint32)sqlite3_column_int64(row, 1);
     message->name = dup_text(row, 2);
+    message->mtime = sqlite3_column_int64(row, 3);
+    message->mode = (guint16)sqlite3_column_int(row, 4);
+    message->is_hidden = sqlite3_column_int(row, 5) != 0;
     return message;
 }
 
@@ -292,4 +298,21 @@ gboolean disk_read_body(Disk *disk, guint16 mailbox, guint64 item, DiskVictim *r
     }
     sqlite3_reset(row);
     return is_found || mail_fail(error, MAIL_ERROR_GONE, "the body is not in the index");
+}
+
+void disk_read_twin(Disk *disk, guint64 size, const guint8 *sha256, DiskVictim *ret_twin)
+{
+    sqlite3_stmt *row;
+
+    *ret_twin = (DiskVictim){.size = size};
+    if (!disk_db_is_usable(&disk->index, NULL))
+        return; /* then it is uploaded */
+    row = disk_db_statement(&disk->index, INDEX_TWIN);
+    sqlite3_bind_int64(row, 1, (sqlite3_int64)size);
+    sqlite3_bind_blob(row, 2, sha256, DISK_SHA256, SQLITE_STATIC);
+    if (disk_db_step(&disk->index, row, NULL) > 0) {
+        ret_twin->mailbox = (guint16)sqlite3_column_int(row, 0);
+        ret_twin->item = (guint64)sqlite3_column_int64(row, 1);
+    }
+    sqlite3_reset(row);
 }

@@ -54,7 +54,7 @@ static gboolean sweep_mailbox(Disk *disk, guint16 mailbox, GError **error)
         file += in_files <= in_rows;
     }
     disk_body_remove_folder(disk, mailbox);
-    return disk_batch_is_empty(drops) || disk_carry_out(disk, batches, error);
+    return disk_batch_is_empty(drops) || disk_carry_out_index(disk, batches, error);
 }
 
 void disk_sweep(Disk *disk)

@@ -126,7 +126,14 @@ void disk_batch_body_used(DiskBatch *batch, guint16 mailbox, guint64 item, gint6
  *
  * After a failed batch (a full disk) later ones are carried out all the same, but the mailboxes
  * it was about are kept as not listed and without HIGHESTMODSEQ for the rest of the run, so that
- * the next start lists them whole. */
+ * the next start lists them whole.
+ *
+ * A batch with anything of journal.h in it is "durable" when state.db has it: @done then gets an
+ * error only if nothing of the batch is in state.db, so that nobody takes back what will be found
+ * there after a crash.  An index that could not be written is disk_failure()'s alone.
+ *
+ * After an fsync of state.db failed every later batch fails, too (CACHE, J6), until the next
+ * disk_open(). */
 typedef void (*DiskDoneFunc)(const GError *error, gpointer user);
 void disk_submit(Disk *disk, DiskBatch *batch, DiskDoneFunc done, gpointer user);
 
@@ -138,7 +145,8 @@ void disk_flush(Disk *disk, DiskDoneFunc done, gpointer user);
 
 /* What state.db knows of messages that the index does not: after the cache was lost, a message
  * that is listed again gets its old item and name.  Looks (mailbox, uidvalidity, uid) up for a
- * set; called with rows as DiskLoadFunc is: Messages with item, uid and name only. */
+ * set; called with rows as DiskLoadFunc is: Messages with item, uid, name, mtime, mode and
+ * is_hidden only. */
 void disk_recall(Disk *disk, guint16 mailbox, guint32 uidvalidity, const UidSet *uids,
                  DiskLoadFunc func, gpointer user);
 

@@ -29,7 +29,7 @@ struct SyncRun {
     gboolean is_reset;
     guint32 uidvalidity;
     GPtrArray *fresh;    /* of Message: the new table while it is gathered aside, or NULL */
-    GHashTable *by_uid;  /* recalled from state.db: UID -> Message with item and name */
+    GHashTable *by_uid;  /* recalled from state.db: UID -> Message, see disk_recall() */
     gboolean is_recalling;
     GQueue held;         /* of Event, while recalling */
     guint n_done, n_expected;
@@ -248,6 +248,9 @@ static void tell_added(SyncRun *run, Message *message)
 static void inherit(Message *message, const Message *old, gboolean same_uid)
 {
     message->item = old->item;
+    message->mtime = old->mtime;
+    message->mode = old->mode;
+    message->is_hidden = same_uid && old->is_hidden;
     if (same_uid && old->name) {
         g_free(message->name);
         message->name = g_strdup(old->name);

@@ -398,12 +398,12 @@ static void test_newer(Fixture *fixture, gconstpointer data)
 {
     put_inbox(fixture, 3);
     fixture_close(fixture);
-    meddle(fixture->state, "state.db", "PRAGMA user_version=2");
+    meddle(fixture->state, "state.db", "PRAGMA user_version=3");
     assert_refused(fixture, MAIL_ERROR_INVALID, "newer mailfs");
-    meddle(fixture->state, "state.db", "PRAGMA user_version=1");
+    meddle(fixture->state, "state.db", "PRAGMA user_version=2");
     meddle(fixture->cache, "index.db", "PRAGMA user_version=99");
     assert_refused(fixture, MAIL_ERROR_INVALID, "newer mailfs");
-    meddle(fixture->cache, "index.db", "PRAGMA user_version=1");
+    meddle(fixture->cache, "index.db", "PRAGMA user_version=2");
     fixture_open(fixture);
     g_assert_cmpuint(count_loaded(fixture), ==, 3);
 }
