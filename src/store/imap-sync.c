@@ -5,6 +5,11 @@
  * are.  If not, all UIDs are compared.  Nothing is taken for deleted because a reply left it
  * out: only VANISHED within reason, or a whole and consistent list of UIDs, removes a message.
  *
+ * What is known may hold messages that no sync has listed: our own uploads and copies, whose UIDs
+ * the server told (UIDPLUS).  They are those from known.uidnext on, and there may be others'
+ * messages between them.  They count as known, but are listed with the new ones, and where this
+ * session's view of the mailbox is older than they are, nothing is concluded from their absence.
+ *
  * Metadata comes in chunks of up to 1000 UIDs, three in flight, and goes to the main thread in
  * slices.  ENVELOPE and BODYSTRUCTURE are never asked for: they are what servers get wrong.
  */
@@ -31,8 +36,10 @@ struct ImapSync {
     ImapConnection *connection;
     Job *job;
     gboolean is_listing; /* FETCH replies with sizes are new messages */
+    UidSet *settled;     /* known from an earlier listing */
+    UidSet *learnt;      /* known otherwise */
     UidSet *vanished;    /* reported, not yet believed */
-    UidSet *unknown;     /* UIDs that were mentioned and are new to us */
+    UidSet *unknown;     /* UIDs that were mentioned and no sync has listed */
     UidSet *listed;      /* UIDs whose metadata came */
     GPtrArray *messages; /* next slice */
     GArray *flags;       /* next slice */
@@ -43,6 +50,8 @@ struct ImapSync {
 
 static void sync_clear(ImapSync *sync)
 {
+    uid_set_free(sync->settled);
+    uid_set_free(sync->learnt);
     uid_set_free(sync->vanished);
     uid_set_free(sync->unknown);
     uid_set_free(sync->listed);
@@ -114,10 +123,11 @@ static void post_state(ImapSync *sync, gboolean compared)
 {
     const ImapSelected *selected = &sync->connection->selected;
     Event *event = event_new(EVENT_SYNC_STATE, sync->job);
-    guint32 highest = MAX(uid_set_max(sync->job->known.uids), uid_set_max(sync->listed));
+    /* What was learnt otherwise says nothing of the UIDs below it. */
+    guint32 highest = MAX(uid_set_max(sync->settled), uid_set_max(sync->listed));
 
     event->uidvalidity = selected->uidvalidity;
-    event->uidnext = MAX(selected->uidnext, highest + 1);
+    event->uidnext = MAX(MAX(selected->uidnext, sync->job->known.uidnext), highest + 1);
     event->highestmodseq = selected->highestmodseq;
     event->n_messages = imap_session_exists(sync->connection->session);
     event->compared = compared;
@@ -188,7 +198,7 @@ void imap_sync_fetch(ImapSync *sync, const ImapFetch *fetch)
         g_ptr_array_add(sync->messages, make_message(sync, fetch));
         if (sync->messages->len >= EVENT_MAX_MESSAGES)
             flush_messages(sync);
-    } else if (uid_set_contains(sync->job->known.uids, fetch->uid) ||
+    } else if (uid_set_contains(sync->settled, fetch->uid) ||
                uid_set_contains(sync->listed, fetch->uid)) {
         if (fetch->items & IMAP_FETCH_FLAGS)
             add_flags(sync, fetch);
@@ -207,6 +217,35 @@ void imap_sync_vanished(ImapSync *sync, const UidSet *uids, gboolean earlier)
     uid_set_remove_set(sync->unknown, uids);
     if (!earlier)
         sync->connection->has_changed = TRUE;
+}
+
+/* Of what was learnt, the messages that the session's view need not hold yet: it ends before them,
+ * and they are not in @there. */
+static UidSet *beyond_view(const ImapSync *sync, const UidSet *there)
+{
+    guint32 uidnext = sync->connection->selected.uidnext;
+    UidSet *unseen = uid_set_minus(sync->learnt, there);
+    g_autoptr(UidSet) within = uid_set_new();
+
+    if (uidnext != 1)
+        uid_set_add_range(within, 1, uidnext ? uidnext - 1 : G_MAXUINT32);
+    uid_set_remove_set(unseen, within);
+    uid_set_remove_set(unseen, sync->vanished);
+    return unseen;
+}
+
+/* Tells what was listed before from what was learnt since. */
+static void split_known(ImapSync *sync)
+{
+    const SyncKnown *known = &sync->job->known;
+    g_autoptr(UidSet) since = uid_set_new();
+
+    if (known->uidnext)
+        uid_set_add_range(since, known->uidnext, G_MAXUINT32);
+    uid_set_free(sync->settled);
+    uid_set_free(sync->learnt);
+    sync->settled = uid_set_minus(known->uids, since);
+    sync->learnt = uid_set_minus(known->uids, sync->settled);
 }
 
 /* -- Listing ----------------------------------------------------------------------------------- */
@@ -280,13 +319,15 @@ static UidSet *server_uids(ImapSync *sync, GError **error)
 static gboolean compare(ImapSync *sync, GError **error)
 {
     g_autoptr(UidSet) there = server_uids(sync, error);
-    g_autoptr(UidSet) gone = NULL;
+    g_autoptr(UidSet) gone = NULL, unseen = NULL;
     g_autoptr(UidSet) new = NULL;
 
     if (!there)
         return FALSE;
     gone = uid_set_minus(sync->job->known.uids, there);
-    new = uid_set_minus(there, sync->job->known.uids);
+    unseen = beyond_view(sync, there);
+    uid_set_remove_set(gone, unseen);
+    new = uid_set_minus(there, sync->settled);
     uid_set_remove_set(new, sync->listed);
     post_begin(sync, FALSE, uid_set_count(new));
     post_vanished(sync, gone);
@@ -305,6 +346,8 @@ static gboolean list_all(ImapSync *sync, GError **error)
 
     uid_set_free(sync->job->known.uids);
     sync->job->known.uids = uid_set_new();
+    sync->job->known.uidnext = 0;
+    split_known(sync);
     g_array_set_size(sync->flags, 0);
     if (imap_session_exists(connection->session) == 0) {
         post_begin(sync, TRUE, 0);
@@ -350,11 +393,17 @@ static gboolean conclude(ImapSync *sync, GError **error)
     ImapConnection *connection = sync->connection;
     const SyncKnown *known = &sync->job->known;
     g_autoptr(UidSet) new = uid_set_copy(sync->unknown);
-    guint64 expected = uid_set_count(known->uids) - uid_set_count(sync->vanished) +
-                       uid_set_count(new);
+    g_autoptr(UidSet) unseen = beyond_view(sync, sync->unknown);
+    g_autoptr(UidSet) expected = uid_set_copy(known->uids);
 
+    uid_set_add_set(new, sync->learnt);
+    uid_set_remove_set(new, sync->vanished);
+    uid_set_remove_set(new, unseen);
+    uid_set_add_set(expected, new);
+    uid_set_remove_set(expected, sync->vanished);
+    uid_set_remove_set(expected, unseen);
     if (known->compare_all || !is_plausible(sync) ||
-        expected != imap_session_exists(connection->session))
+        uid_set_count(expected) != imap_session_exists(connection->session))
         return compare(sync, error);
     sync->agreed = imap_session_exists(connection->session);
     post_begin(sync, FALSE, uid_set_count(new));
@@ -423,7 +472,7 @@ static gboolean changes_by_comparison(ImapSync *sync, GError **error)
 {
     const SyncKnown *known = &sync->job->known;
     const ImapSelected *selected = &sync->connection->selected;
-    guint32 next = MAX(known->uidnext, uid_set_max(known->uids) + 1);
+    guint32 next = MAX(known->uidnext, uid_set_max(sync->settled) + 1);
 
     if (!uid_set_is_empty(known->uids)) {
         g_autofree char *set =
@@ -497,6 +546,7 @@ gboolean imap_sync_run(ImapConnection *connection, Job *job, GError **error)
     ImapSync sync = {.connection = connection, .job = job};
     gboolean ok;
 
+    split_known(&sync);
     sync.vanished = uid_set_new();
     sync.unknown = uid_set_new();
     sync.listed = uid_set_new();
