@@ -4,8 +4,11 @@
 
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -234,8 +237,8 @@ static inline void put_inbox(Fixture *fixture, guint n)
     submit(fixture, batch);
 }
 
-/* Runs @func on the fixture in a child that then ends without closing anything. */
-static inline void in_dying_child(Fixture *fixture, void (*func)(Fixture *))
+/* Runs @func on the fixture in a child that ends with @code. */
+static inline void in_child(Fixture *fixture, void (*func)(Fixture *), int code)
 {
     int status = 0;
     pid_t pid;
@@ -250,5 +253,56 @@ static inline void in_dying_child(Fixture *fixture, void (*func)(Fixture *))
     }
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
     g_assert_true(WIFEXITED(status));
-    g_assert_cmpint(WEXITSTATUS(status), ==, 42);
+    g_assert_cmpint(WEXITSTATUS(status), ==, code);
+}
+
+/* As in_child(), which then ends without closing anything. */
+static inline void in_dying_child(Fixture *fixture, void (*func)(Fixture *))
+{
+    in_child(fixture, func, 42);
+}
+
+/* -- Doing damage ------------------------------------------------------------------------------ */
+
+/* Overwrites @length octets at @offset with what is no database. */
+static inline void scribble(const char *folder, const char *name, off_t offset, gsize length)
+{
+    g_autofree char *path = in(folder, name), *noise = g_malloc(length);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    memset(noise, 0xa5, length);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pwrite(fd, noise, length, offset), ==, (gssize)length);
+    close(fd);
+}
+
+static inline off_t size_of(const char *folder, const char *name)
+{
+    g_autofree char *path = in(folder, name);
+    GStatBuf st;
+
+    g_assert_cmpint(g_stat(path, &st), ==, 0);
+    return st.st_size;
+}
+
+/* Runs SQL on a closed database, as a stranger would. */
+static inline void meddle(const char *folder, const char *name, const char *sql)
+{
+    g_autofree char *path = in(folder, name);
+    sqlite3 *db = NULL;
+
+    g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+    g_assert_cmpint(sqlite3_exec(db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* Files of this process cannot grow beyond @bytes: what a full disk is played with (SIGXFSZ has to
+ * be ignored). */
+static inline void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+    limit.rlim_cur = bytes;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
 }

@@ -3,52 +3,17 @@
 #include "disk-fixture.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 
 /* -- Doing damage ------------------------------------------------------------------------------ */
-
-/* Overwrites @length octets at @offset with what is no database. */
-static void scribble(const char *folder, const char *name, off_t offset, gsize length)
-{
-    g_autofree char *path = in(folder, name), *noise = g_malloc(length);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-    memset(noise, 0xa5, length);
-    g_assert_cmpint(fd, >=, 0);
-    g_assert_cmpint(pwrite(fd, noise, length, offset), ==, (gssize)length);
-    close(fd);
-}
 
 static void shorten(const char *folder, const char *name, off_t length)
 {
     g_autofree char *path = in(folder, name);
 
     g_assert_cmpint(truncate(path, length), ==, 0);
-}
-
-static off_t size_of(const char *folder, const char *name)
-{
-    g_autofree char *path = in(folder, name);
-    GStatBuf st;
-
-    g_assert_cmpint(g_stat(path, &st), ==, 0);
-    return st.st_size;
-}
-
-/* Runs SQL on a closed database, as a stranger would. */
-static void meddle(const char *folder, const char *name, const char *sql)
-{
-    g_autofree char *path = in(folder, name);
-    sqlite3 *db = NULL;
-
-    g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
-    g_assert_cmpint(sqlite3_exec(db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
-    sqlite3_close(db);
 }
 
 static void assert_refused(Fixture *fixture, MailError code, const char *word)
@@ -468,15 +433,6 @@ static void test_places(Fixture *fixture, gconstpointer data)
 }
 
 /* -- A full disk ------------------------------------------------------------------------------- */
-
-static void limit_files(rlim_t bytes)
-{
-    struct rlimit limit;
-
-    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
-    limit.rlim_cur = bytes;
-    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
-}
 
 static const DiskMailbox *only_mailbox(Fixture *fixture, GPtrArray **mailboxes)
 {

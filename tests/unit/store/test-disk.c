@@ -127,10 +127,17 @@ static void test_mailbox_renamed(Fixture *fixture, gconstpointer data)
 
 /* -- Messages ---------------------------------------------------------------------------------- */
 
+static void assert_own(const Message *message)
+{
+    g_assert_cmpint(message->mtime, ==, -2);
+    g_assert_cmpuint(message->mode, ==, 0777);
+    g_assert_true(message->is_hidden);
+}
+
 static void test_messages(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(Message) message = message_new();
-    g_auto(Loaded) loaded = LOADED_INIT;
+    g_auto(Loaded) loaded = LOADED_INIT, recalled = LOADED_INIT;
     DiskBatch *batch = disk_batch_new();
     const Message *got;
 
@@ -143,6 +150,9 @@ static void test_messages(Fixture *fixture, gconstpointer data)
     message->name = g_strdup("n\xc3\xa4me'\"\xff.eml");
     message->flags = MESSAGE_SEEN | MESSAGE_DRAFT;
     message->is_exact = TRUE;
+    message->mtime = -2;
+    message->mode = 0777;
+    message->is_hidden = TRUE;
     message_set_keywords(message, "$Junk blue");
     disk_batch_put_message(batch, 9, 7, message);
     put_message(batch, 9, 5, 20); /* UID order is not item order */
@@ -170,7 +180,12 @@ static void test_messages(Fixture *fixture, gconstpointer data)
     g_assert_true(got->is_exact);
     g_assert_false(got->is_cached);
     g_assert_false(got->is_suspect);
+    assert_own(got);
+    g_assert_cmpint(loaded_at(&loaded, 0)->mtime, ==, 0);
     g_assert_cmpuint(disk_next_item(fixture->disk, 9), ==, message->item + 1);
+
+    recall(fixture, 9, 7, "4294967295", &recalled); /* what no server knows */
+    assert_own(loaded_at(&recalled, 0));
 }
 
 static void test_changes(Fixture *fixture, gconstpointer data)
