@@ -466,6 +466,213 @@ static void test_symlinks(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(text, ==, "secret");
 }
 
+/* -- Moves and twins --------------------------------------------------------------------------- */
+
+static char *body_text(Fixture *fixture, guint16 mailbox, guint64 item)
+{
+    int fd = disk_open_body(fixture->disk, mailbox, item, NULL);
+    char *text;
+
+    if (fd < 0)
+        return g_strdup("none");
+    text = read_fd(fd);
+    close(fd);
+    return text;
+}
+
+/* Message 1 of mailbox 2, beside INBOX with two messages, of which the first has a body. */
+static void put_two_mailboxes(Fixture *fixture)
+{
+    DiskBatch *batch = disk_batch_new();
+
+    put_inbox(fixture, 2);
+    put_mailbox(batch, 2, "Archive");
+    put_message(batch, 2, 1, 1);
+    submit(fixture, batch);
+    put_one_body(fixture, 1, "A: b");
+}
+
+/* Whether the row says that there is a body, and how long it is. */
+static void assert_row(Fixture *fixture, guint16 mailbox, gboolean is_cached, guint64 size)
+{
+    g_auto(Loaded) loaded = LOADED_INIT;
+
+    load(fixture, mailbox, &loaded);
+    g_assert_true(loaded_at(&loaded, 0)->is_cached == is_cached);
+    g_assert_cmpuint(loaded_at(&loaded, 0)->size, ==, size);
+    g_assert_true(loaded_at(&loaded, 0)->is_exact == (size < 1000));
+}
+
+static void test_move(Fixture *fixture, gconstpointer data)
+{
+    for (guint keeps = 0; keeps < 2; keeps++) {
+        const DiskBodyMove move = {1, 2, 1, 1, keeps != 0};
+        g_autofree char *from = NULL, *to = NULL;
+        DiskBatch *batch = disk_batch_new();
+
+        put_two_mailboxes(fixture);
+        g_assert_true(disk_move_body(fixture->disk, &move));
+        disk_batch_move_body(batch, &move);
+        submit(fixture, batch);
+        from = body_text(fixture, 1, 1);
+        to = body_text(fixture, 2, 1);
+        g_assert_cmpstr(from, ==, keeps ? "A: b" : "none");
+        g_assert_cmpstr(to, ==, "A: b");
+        g_assert_cmpuint(disk_body_bytes(fixture->disk), ==, keeps ? 8 : 4);
+        assert_row(fixture, 1, keeps != 0, 4);
+        assert_row(fixture, 2, TRUE, 4);
+        fixture_reopen(fixture);
+        g_assert_cmpuint(disk_body_bytes(fixture->disk), ==, keeps ? 8 : 4);
+        assert_row(fixture, 2, TRUE, 4);
+    }
+}
+
+/* As a move is seen through: the message comes, the body moves, the old message goes.  A body that
+ * the target had is replaced. */
+static void test_move_whole(Fixture *fixture, gconstpointer data)
+{
+    const DiskBodyMove move = {1, 2, 1, 1, FALSE};
+    g_autofree char *from = NULL, *to = NULL;
+    DiskBatch *batch = disk_batch_new();
+
+    put_two_mailboxes(fixture);
+    put_body(fixture, batch, 2, 1, "an older one");
+    submit(fixture, batch);
+    g_assert_cmpuint(disk_body_bytes(fixture->disk), ==, 16);
+    g_assert_true(disk_move_body(fixture->disk, &move));
+    batch = disk_batch_new();
+    put_message(batch, 2, 1, 77);
+    disk_batch_move_body(batch, &move);
+    disk_batch_remove_message(batch, 1, 1);
+    submit(fixture, batch);
+    from = body_text(fixture, 1, 1);
+    to = body_text(fixture, 2, 1);
+    g_assert_cmpstr(from, ==, "none");
+    g_assert_cmpstr(to, ==, "A: b");
+    g_assert_cmpuint(disk_body_bytes(fixture->disk), ==, 4);
+    assert_row(fixture, 2, TRUE, 4);
+}
+
+/* Two links to one file: rename(2) would leave both. */
+static void test_move_onto_link(Fixture *fixture, gconstpointer data)
+{
+    DiskBodyMove move = {1, 2, 1, 1, TRUE};
+    g_autofree char *from = NULL, *to = NULL;
+
+    put_two_mailboxes(fixture);
+    g_assert_true(disk_move_body(fixture->disk, &move));
+    g_assert_true(disk_move_body(fixture->disk, &move));
+    move.keeps = FALSE;
+    g_assert_true(disk_move_body(fixture->disk, &move));
+    from = body_text(fixture, 1, 1);
+    to = body_text(fixture, 2, 1);
+    g_assert_cmpstr(from, ==, "none");
+    g_assert_cmpstr(to, ==, "A: b");
+    g_assert_false(disk_move_body(fixture->disk, &move)); /* there is none any more */
+    move.mailbox = 9;
+    g_assert_false(disk_move_body(fixture->disk, &move));
+}
+
+/* Files that belong to nobody do not stay: no row to move, or no message to move it to. */
+static void test_move_nothing(Fixture *fixture, gconstpointer data)
+{
+    const DiskBodyMove without_row = {1, 2, 2, 1, FALSE}, without_message = {1, 2, 1, 9, FALSE};
+    g_autofree char *first = NULL, *second = NULL, *first_target = NULL;
+    DiskBatch *batch = disk_batch_new();
+
+    put_two_mailboxes(fixture);
+    put_body(fixture, NULL, 1, 2, "without a row");
+    g_assert_true(disk_move_body(fixture->disk, &without_row));
+    g_assert_true(disk_move_body(fixture->disk, &without_message));
+    disk_batch_move_body(batch, &without_row);
+    disk_batch_move_body(batch, &without_message);
+    submit(fixture, batch);
+    first = body_text(fixture, 1, 1);
+    first_target = body_text(fixture, 2, 1);
+    second = body_text(fixture, 2, 9);
+    g_assert_cmpstr(first, ==, "none");
+    g_assert_cmpstr(first_target, ==, "none");
+    g_assert_cmpstr(second, ==, "none");
+    g_assert_cmpuint(disk_body_bytes(fixture->disk), ==, 0);
+    assert_row(fixture, 2, FALSE, 1001);
+}
+
+static void leave_moved(Fixture *fixture)
+{
+    const DiskBodyMove move = {1, 2, 1, 1, FALSE};
+
+    put_two_mailboxes(fixture);
+    g_assert_true(disk_move_body(fixture->disk, &move));
+}
+
+/* Dead between the file and its row: the sweep removes both, and the body is fetched again. */
+static void test_move_crash(Fixture *fixture, gconstpointer data)
+{
+    Done done = {0};
+
+    in_dying_child(fixture, leave_moved);
+    fixture_open(fixture);
+    disk_flush(fixture->disk, on_done, &done); /* starts the thread */
+    wait_for(&done.is_done);
+    wait_until_gone(fixture->cache, "bodies/0002/000000001");
+    wait_until_gone(fixture->cache, "bodies/0001");
+    assert_row(fixture, 1, FALSE, 4);
+    assert_row(fixture, 2, FALSE, 1001);
+}
+
+typedef struct {
+    gboolean is_done;
+    guint16 mailbox;
+    guint64 item;
+} Twin;
+
+static void on_twin(guint16 mailbox, guint64 item, gpointer user)
+{
+    *(Twin *)user = (Twin){TRUE, mailbox, item};
+}
+
+/* The item in mailbox 1 that has the same body as @text; 0 for none. */
+static guint64 find_twin(Fixture *fixture, const char *text)
+{
+    g_autoptr(GChecksum) sha256 = g_checksum_new(G_CHECKSUM_SHA256);
+    guint8 digest[DIGEST];
+    gsize length = DIGEST;
+    Twin twin = {0};
+
+    g_checksum_update(sha256, (const guchar *)text, (gssize)strlen(text));
+    g_checksum_get_digest(sha256, digest, &length);
+    disk_find_twin(fixture->disk, strlen(text), digest, on_twin, &twin);
+    wait_for(&twin.is_done);
+    g_assert_true((twin.mailbox == 0) == (twin.item == 0));
+    g_assert_cmpuint(twin.mailbox, <=, 1);
+    return twin.item;
+}
+
+static void test_twin(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(Message) hidden = message_new();
+    DiskBatch *batch = disk_batch_new();
+
+    put_inbox(fixture, 3);
+    g_assert_cmpuint(find_twin(fixture, "A: b"), ==, 0);
+    put_one_body(fixture, 1, "A: c"); /* as long */
+    put_one_body(fixture, 2, "A: b");
+    g_assert_cmpuint(find_twin(fixture, "A: b"), ==, 2);
+    g_assert_cmpuint(find_twin(fixture, "A: c"), ==, 1);
+    g_assert_cmpuint(find_twin(fixture, "A: d"), ==, 0);
+    hidden->item = 2;
+    hidden->uid = 2;
+    hidden->name = g_strdup("x");
+    hidden->is_hidden = TRUE;
+    disk_batch_put_message(batch, 1, 7, hidden);
+    submit(fixture, batch);
+    g_assert_cmpuint(find_twin(fixture, "A: b"), ==, 0);
+    batch = disk_batch_new();
+    put_message(batch, 1, 1, 0); /* no server has it yet */
+    submit(fixture, batch);
+    g_assert_cmpuint(find_twin(fixture, "A: c"), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -484,6 +691,12 @@ int main(int argc, char **argv)
         {"/disk/body/sweep", test_sweep},
         {"/disk/body/index-lost", test_index_lost},
         {"/disk/body/symlinks", test_symlinks},
+        {"/disk/body/move", test_move},
+        {"/disk/body/move-whole", test_move_whole},
+        {"/disk/body/move-onto-link", test_move_onto_link},
+        {"/disk/body/move-nothing", test_move_nothing},
+        {"/disk/body/move-crash", test_move_crash},
+        {"/disk/body/twin", test_twin},
     };
 
     g_test_init(&argc, &argv, NULL);
