@@ -15,11 +15,12 @@ static gint64 sane_time(gint64 time)
 
 void attr_message(const Mailbox *mailbox, const Message *message, struct stat *ret_stat)
 {
-    gint64 mtime = sane_time(message->date);
+    gint64 mtime = sane_time(message->mtime ? message->mtime : message->date);
+    mode_t mode = message->mode ? message->mode & 0777 : mailbox->is_readonly ? 0400 : 0600;
     gboolean is_seen = (message->flags & MESSAGE_SEEN) != 0;
 
     memset(ret_stat, 0, sizeof *ret_stat);
-    ret_stat->st_mode = S_IFREG | (mailbox->is_readonly ? 0400 : 0600);
+    ret_stat->st_mode = S_IFREG | mode;
     ret_stat->st_nlink = 1;
     ret_stat->st_size = (off_t)message->size;
     ret_stat->st_blocks = (blkcnt_t)((message->size + BLOCK - 1) / BLOCK);
@@ -73,6 +74,8 @@ Message *attr_find_shown(const Mailbox *mailbox, const char *name)
 {
     Message *message = mailbox_find_name(mailbox, name);
 
+    if (message && message->is_hidden)
+        return NULL;
     if (message)
         return account_find_label(mailbox, name) ? NULL : message;
     if (!has_rivals(mailbox))

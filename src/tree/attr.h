@@ -10,9 +10,10 @@
  *
  * - size is the best that is known, st_blocks follows from it: GNU tar -S stored a file with no
  *   blocks as nothing but NULs, unread;
- * - mtime is INTERNALDATE, ctime when the entry appeared or changed here;
+ * - mtime is INTERNALDATE and the mode 0600, unless somebody set them otherwise; ctime when the
+ *   entry appeared or changed here;
  * - atime lies before mtime while the message is unseen, the Unix way to say "new mail";
- * - write bits go where MYRIGHTS gives no right to change anything. */
+ * - write bits of the default go where MYRIGHTS gives no right to change anything. */
 void attr_message(const Mailbox *mailbox, const Message *message, struct stat *ret_stat);
 
 /* A directory has one link whatever lies in it: notmuch skips those with two.  Its mtime moves
@@ -23,5 +24,5 @@ void attr_directory(const Mailbox *mailbox, gint64 fallback_time, struct stat *r
  * The caller owns it; NULL means "its own", which is nearly always. */
 char *attr_shown_name(const Mailbox *mailbox, const Message *message);
 
-/* The message that is shown as @name, or NULL. */
+/* The message that is shown as @name, or NULL: hidden ones are not. */
 Message *attr_find_shown(const Mailbox *mailbox, const char *name);
