@@ -2,14 +2,14 @@
  *
  * Each has a deadline that moves with progress, and can be interrupted: a fatal signal ends it
  * with EINTR, any other goes unheeded (Go programs get SIGURG all the time, and EINTR breaks
- * git).  Which it is, /proc tells: a fatal signal shows as a pending SIGKILL (measured).
+ * git).  Which it is, /proc tells.
  */
 #include "fs/internal.h"
 #include "base/deadline.h"
 #include "base/limits.h"
+#include "fs/process.h"
 
 #include <errno.h>
-#include <string.h>
 
 enum { CHECK_MS = 500 };
 
@@ -23,21 +23,6 @@ struct FsWait {
     gint64 since; /* the deadline is this request's: what it waits for may be older */
     gboolean is_interrupted;
 };
-
-static gboolean has_fatal_signal(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/status", pid);
-    g_autofree char *status = NULL;
-    const char *line;
-    guint64 pending = 0;
-
-    if (!g_file_get_contents(path, &status, NULL, NULL))
-        return TRUE; /* the caller is gone */
-    line = strstr(status, "\nSigPnd:");
-    if (line)
-        pending = g_ascii_strtoull(line + sizeof "\nSigPnd:" - 1, NULL, 16);
-    return (pending & 0x100) != 0; /* SIGKILL */
-}
 
 static void finish(FsWait *wait, int errnum)
 {
@@ -59,7 +44,7 @@ static void look(Fs *fs)
             wait->ops->progress ? MAX(wait->ops->progress(wait->data), wait->since) : 0;
 
         link = link->next;
-        if (wait->is_interrupted && has_fatal_signal(wait->pid)) {
+        if (wait->is_interrupted && process_is_dying(wait->pid)) {
             finish(wait, EINTR);
         } else if (moved && deadline_now() - moved >
                                 LIMIT_REQUEST_SECONDS * (gint64)G_USEC_PER_SEC) {
