@@ -106,6 +106,17 @@ static void imply_rev2(ImapCapabilities *caps)
         caps->has[implied[i]] = TRUE;
 }
 
+/* N of APPENDLIMIT=N (RFC 7889): 0 where it is left out, for then each mailbox has its own. */
+static guint64 append_limit_of(const char *word)
+{
+    const char *equals = strchr(word, '=');
+    guint64 limit;
+
+    if (!equals || !text_parse_number(equals + 1, strlen(equals + 1), G_MAXINT64, &limit))
+        return 0;
+    return limit;
+}
+
 void imap_capabilities_parse(ImapCapabilities *caps, const char *line)
 {
     g_auto(GStrv) words = g_strsplit(line, " ", -1);
@@ -125,6 +136,8 @@ void imap_capabilities_parse(ImapCapabilities *caps, const char *line)
             g_ptr_array_add(caps->auth, g_ascii_strup(*word + 5, -1));
         else if (g_ascii_strcasecmp(*word, "IMAP4rev1") == 0)
             is_rev1 = TRUE;
+        if (cap == IMAP_CAP_APPENDLIMIT)
+            caps->append_limit = append_limit_of(*word);
     }
     g_ptr_array_add(caps->auth, NULL);
     if (caps->has[IMAP_CAP_QRESYNC])

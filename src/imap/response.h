@@ -56,6 +56,7 @@ typedef enum {
 typedef struct {
     char *line; /* as it was sent; "" for none yet */
     gboolean has[IMAP_N_CAPS];
+    guint64 append_limit; /* octets; 0: none is known */
     GPtrArray *auth; /* "PLAIN": the SASL mechanisms, upper case; NULL-terminated by a last entry */
 } ImapCapabilities;
 

@@ -463,6 +463,31 @@ static void test_capabilities(void)
     imap_capabilities_clear(&caps);
 }
 
+static void test_append_limit(void)
+{
+    static const struct {
+        const char *line;
+        guint64 limit;
+    } cases[] = {
+        {"IMAP4rev1 APPENDLIMIT=35882577 IDLE", 35882577},
+        {"appendlimit=4294967295", 4294967295},
+        {"APPENDLIMIT", 0}, /* each mailbox has its own */
+        {"APPENDLIMIT=", 0},
+        {"APPENDLIMIT=-1", 0},
+        {"APPENDLIMIT=1e6", 0},
+        {"APPENDLIMIT=99999999999999999999", 0},
+        {"IDLE", 0},
+    };
+    ImapCapabilities caps;
+
+    imap_capabilities_init(&caps);
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        imap_capabilities_parse(&caps, cases[i].line);
+        g_assert_cmpuint(caps.append_limit, ==, cases[i].limit);
+    }
+    imap_capabilities_clear(&caps);
+}
+
 static void test_capability_names(void)
 {
     g_assert_cmpint(imap_cap_from_name("ACL"), ==, IMAP_CAP_ACL);
@@ -483,6 +508,7 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/response/sets", test_sets);
     g_test_add_func("/imap/response/rest", test_rest);
     g_test_add_func("/imap/response/capabilities", test_capabilities);
+    g_test_add_func("/imap/response/append-limit", test_append_limit);
     g_test_add_func("/imap/response/capability-names", test_capability_names);
     return g_test_run();
 }
