@@ -166,21 +166,6 @@ char *imap_response_words(const ImapResponse *response)
 
 /* -- FETCH ------------------------------------------------------------------------------------- */
 
-static const Word flag_words[] = {
-    {"\\Seen", IMAP_FLAG_SEEN},       {"\\Answered", IMAP_FLAG_ANSWERED},
-    {"\\Flagged", IMAP_FLAG_FLAGGED}, {"\\Deleted", IMAP_FLAG_DELETED},
-    {"\\Draft", IMAP_FLAG_DRAFT},     {NULL, 0},
-};
-
-/* A keyword goes into a blank-separated list and may go back to the server as an atom. */
-static gboolean is_keyword(const ImapArg *arg)
-{
-    for (const char *p = arg->text; *p; p++)
-        if ((guchar)*p < 0x20 || (guchar)*p >= 0x7f || strchr("\\%*", *p))
-            return FALSE;
-    return TRUE;
-}
-
 static int compare_text(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -215,8 +200,8 @@ static void read_flags(const ImapArg *list, GString *scratch, ImapFetch *fetch)
         if (arg->type != IMAP_ARG_ATOM)
             continue;
         if (arg->text[0] == '\\') {
-            fetch->flags |= word_bit(flag_words, arg->text);
-        } else if (is_keyword(arg)) {
+            fetch->flags |= imap_flag_from_name(arg->text);
+        } else if (imap_is_keyword(arg->text)) {
             if (!keywords)
                 keywords = g_ptr_array_new();
             if (keywords->len < LIMIT_KEYWORDS)

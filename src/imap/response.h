@@ -11,6 +11,7 @@
 #include <glib.h>
 
 #include "base/uid-set.h"
+#include "imap/flags.h"
 #include "imap/parser.h"
 
 typedef enum { IMAP_OK, IMAP_NO, IMAP_BAD } ImapCond;
@@ -71,14 +72,6 @@ void imap_capabilities_parse(ImapCapabilities *caps, const char *line);
 ImapCap imap_cap_from_name(const char *name);
 
 /* -- Messages and mailboxes -------------------------------------------------------------------- */
-
-typedef enum {
-    IMAP_FLAG_SEEN = 1 << 0,
-    IMAP_FLAG_ANSWERED = 1 << 1,
-    IMAP_FLAG_FLAGGED = 1 << 2,
-    IMAP_FLAG_DELETED = 1 << 3,
-    IMAP_FLAG_DRAFT = 1 << 4,
-} ImapFlags;
 
 typedef enum {
     IMAP_FETCH_UID = 1 << 0,
