@@ -5,6 +5,7 @@
 #include "../unit/imap/imap-dump.h"
 #include "imap/date.h"
 #include "imap/response.h"
+#include "imap/uidplus.h"
 
 #include <stdlib.h>
 
@@ -85,6 +86,26 @@ static void read_sets(const ImapResponse *response, GString *out)
         show_set(found, out);
 }
 
+/* The arguments of any code, as if it were one of these. */
+static void read_uidplus(const char *args, GString *out)
+{
+    guint32 uidvalidity = 0, last = 0;
+    g_autoptr(GArray) pairs = imap_uidplus_copied(args, &uidvalidity);
+    ImapAppended appended = {0};
+
+    if (imap_uidplus_appended(args, &appended)) {
+        check(appended.uidvalidity > 0 && appended.uid > 0 && !pairs);
+        g_string_append_printf(out, "[%u %u]", appended.uidvalidity, appended.uid);
+    }
+    for (guint i = 0; pairs && i < pairs->len; i++) {
+        const ImapCopyPair *pair = &g_array_index(pairs, ImapCopyPair, i);
+
+        check(uidvalidity > 0 && pair->from > last && pair->to > 0);
+        last = pair->from;
+    }
+    g_string_append_printf(out, "[%u]", pairs ? pairs->len : 0);
+}
+
 static void read_rest(const ImapResponse *response, GString *out)
 {
     g_autofree char *words = imap_response_words(response);
@@ -110,6 +131,7 @@ static void read_all(const ImapResponse *response, GString *out)
     read_mailbox(response, out);
     read_sets(response, out);
     read_rest(response, out);
+    read_uidplus(response->code_args, out);
     if (imap_response_number(response, &number))
         g_string_append_printf(out, "[%u]", number);
 }
