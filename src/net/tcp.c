@@ -30,7 +30,9 @@ typedef struct {
 
 /* Half-open connections are noticed by keepalive (nothing to send: 60 s of silence, then a
  * probe each 10 s) and by TCP_USER_TIMEOUT, which ends both unanswered probes and
- * unacknowledged data after 90 s. */
+ * unacknowledged data after 90 s.  TCP_NOTSENT_LOWAT keeps an upload's octets out of the kernel
+ * until they can go out: megabytes that wait there would count as sent, and on a slow line the
+ * deadline for the answer would pass before they have left. */
 static void set_options(int fd)
 {
     static const struct {
@@ -39,6 +41,7 @@ static void set_options(int fd)
         {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, 60}, {IPPROTO_TCP, TCP_KEEPINTVL, 10},
         {IPPROTO_TCP, TCP_KEEPCNT, 3},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 90 * 1000},
+        {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 64 * 1024},
     };
 
     /* Each is a help, none a need: a kernel or sandbox without it still connects. */
