@@ -125,21 +125,23 @@ static gboolean take_greeting(ImapSession *session, const ImapResponse *response
     return TRUE;
 }
 
-/* UID MOVE tells its COPYUID in an untagged OK (RFC 6851 section 4.3), which is to be found in the
- * answer to the command. */
-static void keep_copyuid(ImapSession *session, const ImapResponse *response)
+/* UID MOVE tells its COPYUID in an untagged OK (RFC 6851 section 4.3), and so does REPLACE its
+ * APPENDUID (RFC 8508 section 4.3); both are to be found in the answer to the command. */
+static void keep_uidplus(ImapSession *session, const ImapResponse *response)
 {
     if (session->n_in_flight == 0 || !response->code_args ||
-        g_strcmp0(response->code, "COPYUID") != 0)
+        (strcmp(response->code, "COPYUID") != 0 && strcmp(response->code, "APPENDUID") != 0))
         return;
-    g_free(session->copyuid);
-    session->copyuid = g_strdup(response->code_args);
+    g_free(session->uidplus[0]);
+    g_free(session->uidplus[1]);
+    session->uidplus[0] = g_strdup(response->code);
+    session->uidplus[1] = g_strdup(response->code_args);
 }
 
 static gboolean on_status(ImapSession *session, const ImapResponse *response, GError **error)
 {
     take_code(session, response);
-    keep_copyuid(session, response);
+    keep_uidplus(session, response);
     if (session->mailbox && session->state != STATE_SELECTING &&
         g_strcmp0(response->code, "UIDVALIDITY") == 0 &&
         code_number(response, G_MAXUINT32) != session->selected.uidvalidity)
@@ -161,18 +163,19 @@ static gboolean on_bye(ImapSession *session, const ImapResponse *response, GErro
 /* -- Tagged responses -------------------------------------------------------------------------- */
 
 /* Before another code of the answer: Dovecot's is HIGHESTMODSEQ. */
-static void give_copyuid(ImapSession *session, ImapResult *result)
+static void give_uidplus(ImapSession *session, ImapResult *result)
 {
-    g_autofree char *copyuid = g_steal_pointer(&session->copyuid);
+    g_autofree char *code = g_steal_pointer(&session->uidplus[0]);
+    g_autofree char *args = g_steal_pointer(&session->uidplus[1]);
 
-    if (!copyuid || result->cond != IMAP_OK)
+    if (!code || result->cond != IMAP_OK)
         return;
-    if (g_strcmp0(result->code, "COPYUID") == 0 && result->code_args)
+    if (g_strcmp0(result->code, code) == 0 && result->code_args)
         return;
     g_free(result->code);
     g_free(result->code_args);
-    result->code = g_strdup("COPYUID");
-    result->code_args = g_steal_pointer(&copyuid);
+    result->code = g_steal_pointer(&code);
+    result->code_args = g_steal_pointer(&args);
 }
 
 static InFlight *command_of(const ImapSession *session, const char *tag)
@@ -198,7 +201,7 @@ static gboolean take_tagged(ImapSession *session, const ImapResponse *response, 
         return protocol(error, "an answer to a command that was not given");
     take_code(session, response);
     imap_data_result(response, cond, &command->result);
-    give_copyuid(session, &command->result);
+    give_uidplus(session, &command->result);
     command->is_done = TRUE;
     session->n_in_flight--;
     return TRUE;
@@ -389,6 +392,23 @@ static gboolean on_id(ImapSession *session, const ImapResponse *response, GError
     return TRUE;
 }
 
+/* @name is the root or below it. */
+static gboolean is_within(const char *name, const char *root, char delimiter)
+{
+    gsize length = strlen(root);
+
+    return strncmp(name, root, length) == 0 &&
+           (!name[length] || (delimiter && name[length] == delimiter));
+}
+
+static void collect_subscribed(ImapSession *session, const ImapListItem *item)
+{
+    if (session->subscribed && (item->flags & IMAP_LIST_SUBSCRIBED) &&
+        session->subscribed->len < LIMIT_MAILBOXES &&
+        is_within(item->mailbox, session->root, item->delimiter))
+        g_ptr_array_add(session->subscribed, g_strdup(item->mailbox));
+}
+
 static gboolean on_list(ImapSession *session, const ImapResponse *response, GError **error)
 {
     ImapListItem item;
@@ -398,9 +418,17 @@ static gboolean on_list(ImapSession *session, const ImapResponse *response, GErr
         TELL(session, list, NULL); /* who listens must not take the rest for all */
         return TRUE;
     }
+    collect_subscribed(session, &item);
     TELL(session, list, &item);
     count_event(session);
     return TRUE;
+}
+
+/* INBOX is one mailbox however it is written. */
+static gboolean is_same_mailbox(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0 ||
+           (g_ascii_strcasecmp(a, "INBOX") == 0 && g_ascii_strcasecmp(b, "INBOX") == 0);
 }
 
 static gboolean on_list_status(ImapSession *session, const ImapResponse *response, GError **error)
@@ -408,6 +436,8 @@ static gboolean on_list_status(ImapSession *session, const ImapResponse *respons
     ImapStatus status;
 
     if (imap_response_status(response, &status)) {
+        if (session->status_of && is_same_mailbox(status.mailbox, session->status_of))
+            *session->status_answer = status;
         TELL(session, status, &status);
         count_event(session);
     }

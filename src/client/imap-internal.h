@@ -1,10 +1,13 @@
 /* What the files of the IMAP session share, and nobody else sees.
  *
- *     imap-session.c   life, commands in flight, reading
+ *     imap-session.c   life, reading
+ *     imap-send.c      commands on their way, and their answers
+ *     imap-refusal.c   what a NO means
  *     imap-login.c     from nothing to authenticated
  *     imap-data.c      what to do with each response
  *     imap-select.c    the selected mailbox, and searching it
  *     imap-watch.c     IDLE and NOTIFY
+ *     imap-change.c    the commands that change mailboxes (imap-change.h)
  */
 #pragma once
 
@@ -62,7 +65,8 @@ struct ImapSession {
     char prefix[PREFIX_LENGTH + 1];
     guint last_number, n_in_flight;
     GHashTable *commands; /* number -> InFlight */
-    char *copyuid;        /* of an untagged OK, for the answer that follows it */
+    char *uidplus[2];     /* COPYUID or APPENDUID of an untagged OK and its arguments, for the
+                           * answer that follows it */
     ImapCapabilities caps;
     gboolean enabled[IMAP_N_CAPS];
     gboolean expects_caps; /* CAPABILITY was asked for */
@@ -97,6 +101,12 @@ struct ImapSession {
     gboolean search_has_all, search_answered;
     gboolean esearch_is_proven, esearch_is_broken;
 
+    /* what a change wants to know */
+    const char *status_of; /* STATUS of this mailbox goes to status_answer */
+    ImapStatus *status_answer;
+    const char *root;      /* names of subscribed mailboxes at and below it are collected ... */
+    GPtrArray *subscribed; /* ... here */
+
     /* what nobody asked for */
     guint n_unsolicited;
     gint64 unsolicited_since;
@@ -107,6 +117,9 @@ struct ImapSession {
 /* Asserts that the edge is legal, and traces it. */
 void imap_session_set_state(ImapSession *session, State state);
 
+/* FALSE, with the reason, for a session that is not connected. */
+gboolean imap_session_is_alive(const ImapSession *session, GError **error);
+
 /* Closes the connection for @cause, which it takes, and hands a copy out.  Always FALSE. */
 gboolean imap_session_die(ImapSession *session, GError *cause, GError **error);
 
@@ -116,6 +129,14 @@ void imap_session_reset(ImapSession *session);
 /* Reads once, up to the deadline, and carries out what came. */
 gboolean imap_session_pump(ImapSession *session, Deadline deadline, GError **error);
 Deadline imap_session_patience(const ImapSession *session);
+
+/* The error for a greeting that is none.  Always FALSE. */
+gboolean imap_session_no_imap(const ImapSession *session, GError **error);
+
+/* TRUE where nobody on the way can listen or change a thing. */
+gboolean imap_session_is_protected(const ImapSession *session);
+
+/* -- imap-send.c ------------------------------------------------------------------------------- */
 
 /* Waits until no command is in flight. */
 gboolean imap_session_drain(ImapSession *session, GError **error);
@@ -133,14 +154,24 @@ gboolean imap_session_await_continuation(ImapSession *session, guint number, cha
 gboolean imap_session_collect(ImapSession *session, guint number, ImapResult *ret_result,
                               GError **error);
 
+/* The file that is the command's literal. */
+typedef struct {
+    int fd; /* from offset 0, by pread() */
+    guint64 size;
+    void (*progress)(guint64 n_sent, gpointer user); /* may be NULL */
+    gpointer user;
+    gboolean has_begun; /* an octet of it may have gone out */
+} ImapUpload;
+
+/* As imap_session_send(), of a command with imap_command_literal().  A file that turns out to be
+ * shorter costs the connection (OFFLINE). */
+guint imap_session_upload(ImapSession *session, ImapCommand *command, ImapUpload *upload,
+                          GError **error);
+
+/* -- imap-refusal.c ---------------------------------------------------------------------------- */
+
 /* The error that @result, a NO or BAD, stands for.  Always FALSE. */
 gboolean imap_session_refused(const ImapResult *result, GError **error);
-
-/* The error for a greeting that is none.  Always FALSE. */
-gboolean imap_session_no_imap(const ImapSession *session, GError **error);
-
-/* TRUE where nobody on the way can listen or change a thing. */
-gboolean imap_session_is_protected(const ImapSession *session);
 
 /* -- imap-data.c ------------------------------------------------------------------------------- */
 

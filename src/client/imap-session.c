@@ -1,4 +1,4 @@
-/* The life of a session, and the commands in flight.
+/* The life of a session, and its reading.
  *
  * All waiting happens in one place, imap_session_pump(): it reads once and carries out every
  * response that this completed.  Whoever waits for something (an answer, a "+", the greeting)
@@ -57,8 +57,7 @@ gboolean imap_session_die(ImapSession *session, GError *cause, GError **error)
     return FALSE;
 }
 
-/* FALSE, with the reason, for a session that is not connected. */
-static gboolean is_alive(const ImapSession *session, GError **error)
+gboolean imap_session_is_alive(const ImapSession *session, GError **error)
 {
     if (session->state == STATE_DEAD) {
         g_propagate_error(error, g_error_copy(session->death));
@@ -131,7 +130,8 @@ void imap_session_reset(ImapSession *session)
     session->is_greeted = FALSE;
     session->awaits_continuation = FALSE;
     g_clear_pointer(&session->continuation, g_free);
-    g_clear_pointer(&session->copyuid, g_free);
+    g_clear_pointer(&session->uidplus[0], g_free);
+    g_clear_pointer(&session->uidplus[1], g_free);
     g_clear_pointer(&session->mailbox, g_free);
     session->exists = 0;
     session->is_muted = session->body_began = FALSE;
@@ -157,7 +157,8 @@ void imap_session_free(ImapSession *session)
     cancel_unref(session->cancel);
     g_free(session->search_tag);
     g_free(session->continuation);
-    g_free(session->copyuid);
+    g_free(session->uidplus[0]);
+    g_free(session->uidplus[1]);
     g_free(session->mailbox);
     g_free(session->server_id);
     g_free(session->buffer);
@@ -262,7 +263,7 @@ gboolean imap_session_pump(ImapSession *session, Deadline deadline, GError **err
     GError *cause = NULL;
     gssize n;
 
-    if (!is_alive(session, error))
+    if (!imap_session_is_alive(session, error))
         return FALSE;
     n = net_stream_read(session->stream, session->buffer, session->reads_single ? 1 : BUFFER_SIZE,
                         deadline, &cause);
@@ -272,240 +273,6 @@ gboolean imap_session_pump(ImapSession *session, Deadline deadline, GError **err
             return TRUE;
     }
     return imap_session_die(session, cause, error);
-}
-
-/* -- Commands ---------------------------------------------------------------------------------- */
-
-void imap_result_clear(ImapResult *result)
-{
-    g_clear_pointer(&result->code, g_free);
-    g_clear_pointer(&result->code_args, g_free);
-    g_clear_pointer(&result->text, g_free);
-}
-
-gboolean imap_session_drain(ImapSession *session, GError **error)
-{
-    while (session->n_in_flight > 0)
-        if (!imap_session_pump(session, imap_session_patience(session), error))
-            return FALSE;
-    return TRUE;
-}
-
-static gboolean write_out(ImapSession *session, GBytes *bytes, gboolean is_secret, GError **error)
-{
-    GError *cause = NULL;
-    gsize length;
-    const void *data = g_bytes_get_data(bytes, &length);
-    gboolean ok;
-
-    if (!is_alive(session, error))
-        return FALSE;
-    net_stream_mask(session->stream, is_secret);
-    ok = net_stream_write(session->stream, data, length, imap_session_patience(session), &cause);
-    net_stream_mask(session->stream, FALSE);
-    return ok || imap_session_die(session, cause, error);
-}
-
-static gboolean flush(ImapSession *session, GError **error)
-{
-    GError *cause = NULL;
-
-    if (!is_alive(session, error))
-        return FALSE;
-    return net_stream_flush(session->stream, imap_session_patience(session), &cause) ||
-           imap_session_die(session, cause, error);
-}
-
-gboolean imap_session_send_line(ImapSession *session, const char *line, gboolean is_secret,
-                                GError **error)
-{
-    g_autoptr(GBytes) bytes = g_bytes_new_static(line, strlen(line));
-    g_autoptr(GBytes) end = g_bytes_new_static("\r\n", 2);
-
-    return write_out(session, bytes, is_secret, error) && write_out(session, end, FALSE, error) &&
-           flush(session, error);
-}
-
-gboolean imap_session_await_continuation(ImapSession *session, guint number, char **ret_text,
-                                         GError **error)
-{
-    session->awaits_continuation = TRUE;
-    while (session->awaits_continuation && !imap_session_is_done(session, number))
-        if (!imap_session_pump(session, imap_session_patience(session), error))
-            return FALSE;
-    session->awaits_continuation = FALSE;
-    *ret_text = g_steal_pointer(&session->continuation);
-    return TRUE;
-}
-
-/* Makes room for a command: few enough in flight, none if this one is a barrier. */
-static gboolean make_room(ImapSession *session, const GArray *segments, GError **error)
-{
-    gsize n_octets = 0;
-    gboolean is_barrier = FALSE;
-
-    for (guint i = 0; i < segments->len; i++) {
-        const ImapSegment *segment = &g_array_index(segments, ImapSegment, i);
-
-        n_octets += g_bytes_get_size(segment->bytes);
-        is_barrier = is_barrier || segment->waits;
-    }
-    if (is_barrier || n_octets > MAX_PIPELINED)
-        return imap_session_drain(session, error);
-    while (session->n_in_flight >= MAX_IN_FLIGHT)
-        if (!imap_session_pump(session, imap_session_patience(session), error))
-            return FALSE;
-    return TRUE;
-}
-
-/* Writes the segments, waiting for "+" where one must.  A command that is refused at a "+" is not
- * sent on: its answer tells why. */
-static gboolean send_segments(ImapSession *session, guint number, const GArray *segments,
-                              GError **error)
-{
-    for (guint i = 0; i < segments->len; i++) {
-        const ImapSegment *segment = &g_array_index(segments, ImapSegment, i);
-        g_autofree char *text = NULL;
-
-        if (!write_out(session, segment->bytes, segment->is_secret, error))
-            return FALSE;
-        if (!segment->waits)
-            continue;
-        if (!flush(session, error) ||
-            !imap_session_await_continuation(session, number, &text, error))
-            return FALSE;
-        if (!text)
-            return TRUE;
-    }
-    return flush(session, error);
-}
-
-guint imap_session_send(ImapSession *session, ImapCommand *command, GError **error)
-{
-    g_autoptr(ImapCommand) taken = command;
-    g_autoptr(GArray) segments = NULL;
-    g_autofree char *tag = NULL;
-    ImapEncoding encoding = {
-        .literal_plus = session->caps.has[IMAP_CAP_LITERAL_PLUS],
-        .literal_minus = session->caps.has[IMAP_CAP_LITERAL_MINUS],
-        .utf8 = session->enabled[IMAP_CAP_UTF8_ACCEPT],
-    };
-    InFlight *in_flight;
-
-    if (!is_alive(session, error))
-        return 0;
-    tag = g_strdup_printf("%s%u", session->prefix, session->last_number + 1);
-    segments = imap_command_encode(taken, tag, &encoding, error);
-    if (!segments || !make_room(session, segments, error))
-        return 0;
-    in_flight = g_new0(InFlight, 1);
-    in_flight->number = ++session->last_number;
-    g_hash_table_insert(session->commands, GUINT_TO_POINTER(in_flight->number), in_flight);
-    session->n_in_flight++;
-    return send_segments(session, in_flight->number, segments, error) ? in_flight->number : 0;
-}
-
-static InFlight *in_flight(const ImapSession *session, guint number)
-{
-    return g_hash_table_lookup(session->commands, GUINT_TO_POINTER(number));
-}
-
-gboolean imap_session_is_done(const ImapSession *session, guint number)
-{
-    const InFlight *command = in_flight(session, number);
-
-    return command && command->is_done;
-}
-
-gboolean imap_session_collect(ImapSession *session, guint number, ImapResult *ret_result,
-                              GError **error)
-{
-    InFlight *command = in_flight(session, number);
-
-    g_assert(command != NULL);
-    while (!command->is_done)
-        if (!imap_session_pump(session, imap_session_patience(session), error)) {
-            if (!command->is_done)
-                return FALSE;
-            g_clear_error(error); /* the answer came before the end */
-        }
-    *ret_result = command->result;
-    command->result = (ImapResult){0};
-    g_hash_table_remove(session->commands, GUINT_TO_POINTER(number));
-    return TRUE;
-}
-
-gboolean imap_session_wait(ImapSession *session, guint number, ImapResult *ret_result,
-                           GError **error)
-{
-    ImapResult result;
-
-    if (!imap_session_collect(session, number, &result, error))
-        return FALSE;
-    if (result.cond != IMAP_OK) {
-        imap_session_refused(&result, error);
-        imap_result_clear(&result);
-        return FALSE;
-    }
-    if (ret_result)
-        *ret_result = result;
-    else
-        imap_result_clear(&result);
-    return TRUE;
-}
-
-gboolean imap_session_run(ImapSession *session, ImapCommand *command, ImapResult *ret_result,
-                          GError **error)
-{
-    guint number = imap_session_send(session, command, error);
-
-    return number != 0 && imap_session_wait(session, number, ret_result, error);
-}
-
-/* RFC 5530, RFC 9051 section 7.1. */
-static const struct {
-    const char *code;
-    MailError error;
-    const char *sentence;
-} refusals[] = {
-    {"ALREADYEXISTS", MAIL_ERROR_EXISTS, "the server has a mailbox of that name"},
-    {"AUTHENTICATIONFAILED", MAIL_ERROR_AUTH, "the server refuses the user name or password"},
-    {"AUTHORIZATIONFAILED", MAIL_ERROR_AUTH, "the server does not let this user in"},
-    {"BADCHARSET", MAIL_ERROR_UNSUPPORTED, "the server cannot search in this character set"},
-    {"CANNOT", MAIL_ERROR_DENIED, "the server cannot do this"},
-    {"EXPIRED", MAIL_ERROR_AUTH, "the password has expired; set a new one"},
-    {"EXPUNGEISSUED", MAIL_ERROR_GONE, "the message is no longer there"},
-    {"HASCHILDREN", MAIL_ERROR_NOTEMPTY, "the mailbox has others below it"},
-    {"INUSE", MAIL_ERROR_BUSY, "the mailbox is in use; try again later"},
-    {"LIMIT", MAIL_ERROR_BUSY, "a limit of the server is reached; try again later"},
-    {"NONEXISTENT", MAIL_ERROR_GONE, "it is not on the server"},
-    {"NOPERM", MAIL_ERROR_DENIED, "the server does not permit it"},
-    {"OVERQUOTA", MAIL_ERROR_QUOTA, "the mailbox is over its quota; delete some mail"},
-    {"PRIVACYREQUIRED", MAIL_ERROR_DENIED, "the server wants TLS; use imaps:// or imap://"},
-    {"READ-ONLY", MAIL_ERROR_READONLY, "the mailbox is read-only"},
-    {"THROTTLED", MAIL_ERROR_BUSY, "the server asks for fewer requests; try again later"},
-    {"TOOBIG", MAIL_ERROR_TOOBIG, "the message is too large for the server"},
-    {"TRYCREATE", MAIL_ERROR_GONE, "the mailbox does not exist"},
-    {"UNAVAILABLE", MAIL_ERROR_BUSY, "the server has a problem; try again later"},
-    {"UNKNOWN-CTE", MAIL_ERROR_UNSUPPORTED, "the server cannot decode this part"},
-};
-
-gboolean imap_session_refused(const ImapResult *result, GError **error)
-{
-    if (result->cond == IMAP_BAD)
-        return mail_fail(error, MAIL_ERROR_UNSUPPORTED,
-                         "the server does not understand the command (%s)", result->text);
-    for (guint i = 0; result->code && i < G_N_ELEMENTS(refusals); i++)
-        if (strcmp(result->code, refusals[i].code) == 0)
-            return mail_fail(error, refusals[i].error, "%s (%s)", refusals[i].sentence,
-                             result->text);
-    /* Many have no code for these: Exchange, Dovecot, Cyrus. */
-    if (strstr(result->text, "doesn't exist") || strstr(result->text, "does not exist"))
-        return mail_fail(error, MAIL_ERROR_GONE, "it is not on the server (%s)", result->text);
-    if (strstr(result->text, "throttled") || strstr(result->text, "Too many"))
-        return mail_fail(error, MAIL_ERROR_BUSY, "the server asks to try again later (%s)",
-                         result->text);
-    return mail_fail(error, MAIL_ERROR_DENIED, "the server refuses (%s)", result->text);
 }
 
 /* -- Facts ------------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
  *
  * Only two things can end a command early: a line end in a string, and a literal whose size is not
  * what it says.  Strings with line ends become literals, and sizes are taken from the bytes that
- * are sent.  See command.h.
+ * are sent; of a literal that is elsewhere the sender answers for the size.  See command.h.
  */
 #include "imap/command.h"
 #include "base/error.h"
@@ -22,7 +22,8 @@ enum {
 typedef struct {
     enum { RAW, STRING, LITERAL } kind;
     gboolean is_secret;
-    GBytes *bytes;
+    GBytes *bytes; /* NULL for a literal, which is elsewhere */
+    guint64 size;  /* of the literal */
 } Piece;
 
 struct ImapCommand {
@@ -31,7 +32,7 @@ struct ImapCommand {
 
 static void clear_piece(gpointer data)
 {
-    g_bytes_unref(((Piece *)data)->bytes);
+    g_clear_pointer(&((Piece *)data)->bytes, g_bytes_unref);
 }
 
 static ImapCommand *add(ImapCommand *command, Piece piece)
@@ -60,12 +61,12 @@ void imap_command_free(ImapCommand *command)
 ImapCommand *imap_command_raw(ImapCommand *command, const char *words)
 {
     g_assert(strpbrk(words, "\r\n") == NULL);
-    return add(command, (Piece){RAW, FALSE, g_bytes_new(words, strlen(words))});
+    return add(command, (Piece){RAW, FALSE, g_bytes_new(words, strlen(words)), 0});
 }
 
 ImapCommand *imap_command_string(ImapCommand *command, const char *bytes, gsize length)
 {
-    return add(command, (Piece){STRING, FALSE, g_bytes_new(bytes, length)});
+    return add(command, (Piece){STRING, FALSE, g_bytes_new(bytes, length), 0});
 }
 
 ImapCommand *imap_command_mailbox(ImapCommand *command, const char *wire_name)
@@ -73,9 +74,9 @@ ImapCommand *imap_command_mailbox(ImapCommand *command, const char *wire_name)
     return imap_command_string(command, wire_name, strlen(wire_name));
 }
 
-ImapCommand *imap_command_literal(ImapCommand *command, GBytes *bytes)
+ImapCommand *imap_command_literal(ImapCommand *command, guint64 size)
 {
-    return add(command, (Piece){LITERAL, FALSE, g_bytes_ref(bytes)});
+    return add(command, (Piece){LITERAL, FALSE, NULL, size});
 }
 
 static void free_secret(gpointer secret)
@@ -89,7 +90,8 @@ ImapCommand *imap_command_secret(ImapCommand *command, const char *bytes, gsize 
 
     return add(command, (Piece){STRING, TRUE,
                                 g_bytes_new_with_free_func(secret_text(secret), length,
-                                                           free_secret, secret)});
+                                                           free_secret, secret),
+                                0});
 }
 
 ImapCommand *imap_command_secret_word(ImapCommand *command, const char *word)
@@ -99,7 +101,8 @@ ImapCommand *imap_command_secret_word(ImapCommand *command, const char *word)
     g_assert(strpbrk(word, "\r\n") == NULL);
     return add(command, (Piece){RAW, TRUE,
                                 g_bytes_new_with_free_func(secret_text(secret), strlen(word),
-                                                           free_secret, secret)});
+                                                           free_secret, secret),
+                                0});
 }
 
 /* -- Encoding ---------------------------------------------------------------------------------- */
@@ -113,7 +116,7 @@ typedef struct {
 
 static void clear_segment(gpointer data)
 {
-    g_bytes_unref(((ImapSegment *)data)->bytes);
+    g_clear_pointer(&((ImapSegment *)data)->bytes, g_bytes_unref);
 }
 
 static void wipe_free(gpointer data)
@@ -181,20 +184,22 @@ static void add_inline(Encoder *encoder, const Piece *piece, const char *bytes, 
         cut(encoder, FALSE, TRUE);
 }
 
-static void add_literal(Encoder *encoder, const Piece *piece, gsize length)
+static void add_literal(Encoder *encoder, const Piece *piece, guint64 length)
 {
     const ImapEncoding *how = encoder->encoding;
     gboolean waits = !((how->literal_plus && length <= LITERAL_PLUS_MAX) ||
                        (how->literal_minus && length <= LITERAL_MINUS_MAX));
-    ImapSegment segment = {g_bytes_ref(piece->bytes), FALSE, piece->is_secret};
+    ImapSegment segment = {piece->bytes ? g_bytes_ref(piece->bytes) : NULL, FALSE,
+                           piece->is_secret};
 
-    g_string_append_printf(encoder->line, "{%" G_GSIZE_FORMAT "%s}\r\n", length, waits ? "" : "+");
+    g_string_append_printf(encoder->line, "{%" G_GUINT64_FORMAT "%s}\r\n", length,
+                           waits ? "" : "+");
     encoder->n_octets += 24;
     cut(encoder, waits, FALSE);
     g_array_append_val(encoder->segments, segment);
 }
 
-static gboolean add_piece(Encoder *encoder, const Piece *piece, GError **error)
+static gboolean add_bytes(Encoder *encoder, const Piece *piece, GError **error)
 {
     gsize length;
     const char *bytes = g_bytes_get_data(piece->bytes, &length);
@@ -202,13 +207,20 @@ static gboolean add_piece(Encoder *encoder, const Piece *piece, GError **error)
     if (length > 0 && memchr(bytes, '\0', length))
         return mail_fail(error, MAIL_ERROR_INVALID,
                          "IMAP cannot carry a NUL character; remove it");
-    g_string_append_c(encoder->line, ' ');
-    encoder->n_octets++;
-    if (piece->kind == RAW ||
-        (piece->kind == STRING && is_quotable(bytes, length, encoder->encoding->utf8)))
+    if (piece->kind == RAW || is_quotable(bytes, length, encoder->encoding->utf8))
         add_inline(encoder, piece, bytes, length);
     else
         add_literal(encoder, piece, length);
+    return TRUE;
+}
+
+static gboolean add_piece(Encoder *encoder, const Piece *piece, GError **error)
+{
+    g_string_append_c(encoder->line, ' ');
+    encoder->n_octets++;
+    if (piece->kind != LITERAL)
+        return add_bytes(encoder, piece, error);
+    add_literal(encoder, piece, piece->size);
     return TRUE;
 }
 

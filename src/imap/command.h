@@ -20,8 +20,9 @@ ImapCommand *imap_command_raw(ImapCommand *command, const char *words);
 ImapCommand *imap_command_string(ImapCommand *command, const char *bytes, gsize length);
 ImapCommand *imap_command_mailbox(ImapCommand *command, const char *wire_name);
 
-/* Always a literal, not copied: a message for APPEND.  Takes a reference. */
-ImapCommand *imap_command_literal(ImapCommand *command, GBytes *bytes);
+/* A literal of @size octets that are not here: a message for APPEND, which does not sit in memory.
+ * The sender puts them in the place of its segment.  At most one. */
+ImapCommand *imap_command_literal(ImapCommand *command, guint64 size);
 
 /* What goes out is masked in the wire log (LOGIN, AUTHENTICATE). */
 ImapCommand *imap_command_secret(ImapCommand *command, const char *bytes, gsize length);
@@ -37,7 +38,7 @@ typedef struct {
 /* The pieces in order.  A segment that `waits` ends in "{N}\r\n" and the server's "+" must come
  * before the next is sent. */
 typedef struct {
-    GBytes *bytes;
+    GBytes *bytes; /* NULL: the octets of imap_command_literal() */
     gboolean waits;
     gboolean is_secret;
 } ImapSegment;

@@ -5,11 +5,7 @@
  * what it makes of the whole conversation, up to the point where it reports that the connection
  * is gone: nothing else, and soon.
  */
-#include "conversation.h"
-
-#include "base/error.h"
-#include "base/text.h"
-#include "client/imap-session.h"
+#include "changes.h"
 
 enum {
     PATIENCE_MS = 10000,   /* when all goes well */
@@ -19,34 +15,6 @@ enum {
 };
 
 /* -- What comes of a conversation -------------------------------------------------------------- */
-
-typedef struct {
-    Broker broker;
-    const Conversation *conversation;
-    Server *server;
-    ImapSession *session;
-    GPtrArray *log;
-    GString *body;
-    GQueue *sent; /* commands that are not waited for yet */
-    gint64 patience_ms;
-} Client;
-
-static void G_GNUC_PRINTF(2, 3) note(Client *client, const char *format, ...)
-{
-    g_autofree char *text = NULL;
-    va_list args;
-
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_ptr_array_add(client->log, text_printable(text, strlen(text), 1000));
-}
-
-static void note_error(Client *client, const GError *error)
-{
-    g_assert_true(error && error->domain == MAIL_ERROR);
-    note(client, "error %s: %s", mail_error_name(error->code), error->message);
-}
 
 static void on_body_begin(gpointer user, guint32 uid, guint64 size)
 {
@@ -133,7 +101,11 @@ static void on_namespace(gpointer user, const char *prefix, char delimiter)
 
 static void on_alert(gpointer user, const char *text)
 {
-    note(user, "alert %s", text);
+    Client *client = user;
+
+    note(client, "alert %s", text);
+    if (client->shrinks >= 0)
+        g_assert_cmpint(ftruncate(client->shrinks, 1), ==, 0);
 }
 
 static const ImapHandler handler = {
@@ -180,10 +152,7 @@ static void do_open(Client *client, const char *args)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!imap_session_open(client->session, &error))
-        note_error(client, error);
-    else
-        note(client, "ok");
+    note_ok(client, imap_session_open(client->session, &error), &error);
 }
 
 static void do_logout(Client *client, const char *args)
@@ -219,10 +188,7 @@ static void do_unselect(Client *client, const char *args)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!imap_session_unselect(client->session, &error))
-        note_error(client, error);
-    else
-        note(client, "ok");
+    note_ok(client, imap_session_unselect(client->session, &error), &error);
 }
 
 static void note_result(Client *client, gboolean ok, ImapResult *result, const GError *error)
@@ -242,21 +208,6 @@ static void do_run(Client *client, const char *args)
     ImapResult result;
     gboolean ok = imap_session_run(client->session, imap_command_new(args), &result, &error);
 
-    note_result(client, ok, &result, error);
-}
-
-/* "append MAILBOX TEXT": the text as a literal. */
-static void do_append(Client *client, const char *args)
-{
-    g_auto(GStrv) words = g_strsplit(args, " ", 2);
-    ImapCommand *command = imap_command_mailbox(imap_command_new("APPEND"), words[0]);
-    g_autoptr(GBytes) bytes = g_bytes_new(words[1], strlen(words[1]));
-    g_autoptr(GError) error = NULL;
-    ImapResult result;
-    gboolean ok;
-
-    imap_command_literal(command, bytes);
-    ok = imap_session_run(client->session, command, &result, &error);
     note_result(client, ok, &result, error);
 }
 
@@ -316,10 +267,7 @@ static void do_notify(Client *client, const char *args)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!imap_session_notify(client->session, &error))
-        note_error(client, error);
-    else
-        note(client, "ok");
+    note_ok(client, imap_session_notify(client->session, &error), &error);
 }
 
 /* "show WHAT": a fact about the session. */
@@ -328,7 +276,9 @@ static void do_show(Client *client, const char *args)
     const ImapSession *session = client->session;
     const char *text = NULL;
 
-    if (g_str_equal(args, "exists"))
+    if (g_str_equal(args, "limit"))
+        note(client, "limit is %" G_GUINT64_FORMAT, imap_session_append_limit(session));
+    else if (g_str_equal(args, "exists"))
         note(client, "exists is %u", imap_session_exists(session));
     else if (g_str_has_prefix(args, "has "))
         note(client, imap_session_has(session, imap_cap_from_name(args + 4)) ? "yes" : "no");
@@ -350,9 +300,12 @@ static const struct {
     const char *name;
     void (*act)(Client *client, const char *args);
 } actions[] = {
-    {"append", do_append}, {"logout", do_logout}, {"notify", do_notify},     {"open", do_open},
-    {"run", do_run},       {"search", do_search}, {"select", do_select},     {"send", do_send},
-    {"show", do_show},     {"wait", do_wait},     {"unselect", do_unselect}, {"watch", do_watch},
+    {"append", do_append}, {"copy", do_copy}, {"create", do_create}, {"delete", do_delete},
+    {"expunge", do_expunge}, {"expunge-all", do_expunge_all}, {"logout", do_logout},
+    {"move", do_move}, {"notify", do_notify}, {"open", do_open}, {"rename", do_rename},
+    {"run", do_run}, {"search", do_search}, {"select", do_select}, {"send", do_send},
+    {"show", do_show}, {"status", do_status}, {"store", do_store}, {"unselect", do_unselect},
+    {"wait", do_wait}, {"watch", do_watch},
 };
 
 static void act(Client *client, const char *text)
@@ -418,6 +371,7 @@ static GPtrArray *hold(const Conversation *conversation, Server *server, gint64 
         .body = g_string_new(NULL),
         .sent = g_queue_new(),
         .patience_ms = patience_ms,
+        .shrinks = -1,
     };
 
     server->conversation = conversation;

@@ -1,0 +1,79 @@
+/* What a NO or BAD means: by its code (RFC 5530) where there is one, else by its words.
+ *
+ * The words are those of servers that were looked at.  They decide only which error number a
+ * program gets, so a server that says it in its own way costs a less fitting message, no mail.
+ */
+#include "client/imap-internal.h"
+#include "base/error.h"
+
+#include <string.h>
+
+/* RFC 5530, RFC 9051 section 7.1. */
+static const struct {
+    const char *code;
+    MailError error;
+    const char *sentence;
+} refusals[] = {
+    {"ALREADYEXISTS", MAIL_ERROR_EXISTS, "the server has a mailbox of that name"},
+    {"AUTHENTICATIONFAILED", MAIL_ERROR_AUTH, "the server refuses the user name or password"},
+    {"AUTHORIZATIONFAILED", MAIL_ERROR_AUTH, "the server does not let this user in"},
+    {"BADCHARSET", MAIL_ERROR_UNSUPPORTED, "the server cannot search in this character set"},
+    {"CANNOT", MAIL_ERROR_DENIED, "the server cannot do this"},
+    {"EXPIRED", MAIL_ERROR_AUTH, "the password has expired; set a new one"},
+    {"EXPUNGEISSUED", MAIL_ERROR_GONE, "the message is no longer there"},
+    {"HASCHILDREN", MAIL_ERROR_NOTEMPTY, "the mailbox has others below it"},
+    {"INUSE", MAIL_ERROR_BUSY, "the mailbox is in use; try again later"},
+    {"LIMIT", MAIL_ERROR_BUSY, "a limit of the server is reached; try again later"},
+    {"NONEXISTENT", MAIL_ERROR_GONE, "it is not on the server"},
+    {"NOPERM", MAIL_ERROR_DENIED, "the server does not permit it"},
+    {"OVERQUOTA", MAIL_ERROR_QUOTA, "the mailbox is over its quota; delete some mail"},
+    {"PRIVACYREQUIRED", MAIL_ERROR_DENIED, "the server wants TLS; use imaps:// or imap://"},
+    {"READ-ONLY", MAIL_ERROR_READONLY, "the mailbox is read-only"},
+    {"THROTTLED", MAIL_ERROR_BUSY, "the server asks for fewer requests; try again later"},
+    {"TOOBIG", MAIL_ERROR_TOOBIG, "the message is too large for the server"},
+    {"TRYCREATE", MAIL_ERROR_GONE, "the mailbox does not exist"},
+    {"UNAVAILABLE", MAIL_ERROR_BUSY, "the server has a problem; try again later"},
+    {"UNKNOWN-CTE", MAIL_ERROR_UNSUPPORTED, "the server cannot decode this part"},
+};
+
+/* Where there is no code: parts of sentences, in any case. */
+static const struct {
+    const char *part;
+    MailError error;
+    const char *sentence;
+} words[] = {
+    /* Dovecot, Exchange, Cyrus, Courier; Gmail. */
+    {"doesn't exist", MAIL_ERROR_GONE, "it is not on the server"},
+    {"does not exist", MAIL_ERROR_GONE, "it is not on the server"},
+    {"unknown mailbox", MAIL_ERROR_GONE, "it is not on the server"},
+    {"no such mailbox", MAIL_ERROR_GONE, "it is not on the server"},
+    /* Dovecot, Cyrus; Gmail ("Duplicate folder name"); Courier's RENAME. */
+    {"already exists", MAIL_ERROR_EXISTS, "the server has a mailbox of that name"},
+    {"duplicate folder", MAIL_ERROR_EXISTS, "the server has a mailbox of that name"},
+    {"file exists", MAIL_ERROR_EXISTS, "the server has a mailbox of that name"},
+    /* Cyrus; Dovecot. */
+    {"inferior hierarchical names", MAIL_ERROR_NOTEMPTY, "the mailbox has others below it"},
+    {"has children", MAIL_ERROR_NOTEMPTY, "the mailbox has others below it"},
+    /* Dovecot, Cyrus; Courier. */
+    {"quota exceeded", MAIL_ERROR_QUOTA, "the mailbox is over its quota; delete some mail"},
+    {"over quota", MAIL_ERROR_QUOTA, "the mailbox is over its quota; delete some mail"},
+    {"your mail quota", MAIL_ERROR_QUOTA, "the mailbox is over its quota; delete some mail"},
+    /* Exchange; everybody. */
+    {"throttled", MAIL_ERROR_BUSY, "the server asks to try again later"},
+    {"too many", MAIL_ERROR_BUSY, "the server asks to try again later"},
+};
+
+gboolean imap_session_refused(const ImapResult *result, GError **error)
+{
+    if (result->cond == IMAP_BAD)
+        return mail_fail(error, MAIL_ERROR_UNSUPPORTED,
+                         "the server does not understand the command (%s)", result->text);
+    for (guint i = 0; result->code && i < G_N_ELEMENTS(refusals); i++)
+        if (strcmp(result->code, refusals[i].code) == 0)
+            return mail_fail(error, refusals[i].error, "%s (%s)", refusals[i].sentence,
+                             result->text);
+    for (guint i = 0; i < G_N_ELEMENTS(words); i++)
+        if (strcasestr(result->text, words[i].part))
+            return mail_fail(error, words[i].error, "%s (%s)", words[i].sentence, result->text);
+    return mail_fail(error, MAIL_ERROR_DENIED, "the server refuses (%s)", result->text);
+}
