@@ -2,9 +2,9 @@
  *
  * Straight-line blocking code.  Connection 0 watches: it keeps the account's state, waits in IDLE
  * or NOTIFY, and does the listing and syncing, which are what follows from an event.
- * Connection 1 is interactive: one body at a time, for somebody who waits.  The others are bulk,
- * so that read-ahead never stands before a read.  With fewer connections (by configuration, or
- * because the server refuses more) the roles move together.
+ * Connection 1 is interactive: one body at a time, for somebody who waits, and all changes, one
+ * after another.  The others are bulk, so that read-ahead never stands before a read.  With fewer
+ * connections (by configuration, or because the server refuses more) the roles move together.
  *
  * Only connection 0 decides whether the account is online.  While it cannot connect, queued jobs
  * fail at once: offline is a state with an answer, not a wait.
@@ -55,6 +55,8 @@ static void on_fetch(gpointer user, const ImapFetch *fetch)
 
     if (connection->fetches->len > 0 && fetch->items & IMAP_FETCH_BODY)
         imap_fetch_end(connection, fetch);
+    else if (connection->change)
+        imap_change_fetch(connection->change, fetch);
     else if (connection->sync)
         imap_sync_fetch(connection->sync, fetch);
     else
@@ -63,12 +65,22 @@ static void on_fetch(gpointer user, const ImapFetch *fetch)
 
 static void on_body_begin(gpointer user, guint32 uid, guint64 size)
 {
-    imap_fetch_begin(user, uid, size);
+    ImapConnection *connection = user;
+
+    if (connection->change)
+        imap_change_body_begin(connection->change);
+    else
+        imap_fetch_begin(connection, uid, size);
 }
 
 static void on_body_data(gpointer user, const void *data, gsize length)
 {
-    imap_fetch_data(user, data, length);
+    ImapConnection *connection = user;
+
+    if (connection->change)
+        imap_change_body_data(connection->change, data, length);
+    else
+        imap_fetch_data(connection, data, length);
 }
 
 static void on_exists(gpointer user, guint32 n_messages)
@@ -81,7 +93,12 @@ static void on_exists(gpointer user, guint32 n_messages)
 
 static void on_expunge(gpointer user, guint32 seq)
 {
-    ((ImapConnection *)user)->has_changed = TRUE;
+    ImapConnection *connection = user;
+
+    if (connection->change)
+        connection->change->n_removed++;
+    else
+        connection->has_changed = TRUE;
 }
 
 static void on_vanished(gpointer user, const UidSet *uids, gboolean earlier)
@@ -90,6 +107,8 @@ static void on_vanished(gpointer user, const UidSet *uids, gboolean earlier)
 
     if (connection->sync)
         imap_sync_vanished(connection->sync, uids, earlier);
+    else if (connection->change)
+        connection->change->n_removed += uid_set_count(uids);
     else
         connection->has_changed = TRUE;
 }
@@ -102,6 +121,8 @@ static void on_list(gpointer user, const ImapListItem *item)
         imap_list_broken(connection->list);
     else if (connection->list)
         imap_list_item(connection->list, item);
+    else if (connection->change && item)
+        imap_change_list_item(connection->change, item);
     else
         connection->list_changed = TRUE;
 }
@@ -180,13 +201,24 @@ gboolean imap_run(ImapConnection *connection, ImapCommand *command, const char *
     return imap_session_run(connection->session, command, NULL, error);
 }
 
+static gboolean select_as(ImapConnection *connection, const char *wire, gboolean examine,
+                          const ImapKnown *known, GError **error)
+{
+    imap_count(connection, examine ? "EXAMINE" : "SELECT");
+    connection->has_changed = FALSE;
+    return imap_session_select(connection->session, wire, examine, known, &connection->selected,
+                               error);
+}
+
 gboolean imap_select_again(ImapConnection *connection, const char *wire, const ImapKnown *known,
                            GError **error)
 {
-    imap_count(connection, "EXAMINE");
-    connection->has_changed = FALSE;
-    return imap_session_select(connection->session, wire, TRUE, known, &connection->selected,
-                               error);
+    return select_as(connection, wire, TRUE, known, error);
+}
+
+gboolean imap_select_to_write(ImapConnection *connection, const char *wire, GError **error)
+{
+    return select_as(connection, wire, FALSE, NULL, error);
 }
 
 gboolean imap_select(ImapConnection *connection, const char *wire, GError **error)
@@ -199,6 +231,32 @@ gboolean imap_select(ImapConnection *connection, const char *wire, GError **erro
 
 /* -- Taking jobs ----------------------------------------------------------------------------- */
 
+/* The roles have moved, or a job was put back: whoever may take it now shall look. */
+static void wake_all(ImapBackend *backend)
+{
+    for (guint i = 0; i < backend->n_connections; i++)
+        cancel_raise(backend->connections[i]->wake);
+}
+
+/* More connections than the server let us have are tried again after a while.  That is for
+ * connection 0 to say: with one connection it has all the roles, and while it runs a change, no
+ * other connection may begin to take them. */
+static void relearn(ImapConnection *connection)
+{
+    ImapBackend *backend = connection->backend;
+    gboolean is_due;
+
+    if (connection->number != 0)
+        return;
+    g_mutex_lock(&backend->lock);
+    is_due = backend->n_allowed < backend->n_connections && deadline_passed(backend->relearn);
+    if (is_due)
+        backend->n_allowed = backend->n_connections;
+    g_mutex_unlock(&backend->lock);
+    if (is_due)
+        wake_all(backend);
+}
+
 static Job *take_job(ImapConnection *connection, const Job *match)
 {
     ImapBackend *backend = connection->backend;
@@ -206,9 +264,8 @@ static Job *take_job(ImapConnection *connection, const Job *match)
     guint n_allowed, n_roles;
     Job *job;
 
+    relearn(connection);
     g_mutex_lock(&backend->lock);
-    if (backend->n_allowed < backend->n_connections && deadline_passed(backend->relearn))
-        backend->n_allowed = backend->n_connections;
     n_allowed = backend->n_allowed;
     g_mutex_unlock(&backend->lock);
     n_roles = imap_roles(connection->number, n_allowed, roles);
@@ -253,6 +310,11 @@ void imap_finish(ImapConnection *connection, Job *job, GError *error)
     event->error = error ? g_error_copy(error) : NULL;
     event->done = job;
     imap_post(connection, event);
+}
+
+gboolean imap_is_fatal(const GError *error)
+{
+    return mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED);
 }
 
 static gboolean is_stopping(ImapBackend *backend)
@@ -326,13 +388,6 @@ static void learn_limit(ImapConnection *connection, const GError *error)
     g_mutex_unlock(&backend->lock);
     g_message("%s: the server allows %u connections (%s)", imap_config(connection)->id,
               connection->number, error->message);
-}
-
-/* The roles have moved, or a job was put back: whoever may take it now shall look. */
-static void wake_all(ImapBackend *backend)
-{
-    for (guint i = 0; i < backend->n_connections; i++)
-        cancel_raise(backend->connections[i]->wake);
 }
 
 static Cancel *fresh_cancel(ImapConnection *connection)
@@ -448,9 +503,8 @@ static void fail_queued(ImapConnection *connection, GError *error)
 
 static void retry_or_finish(ImapConnection *connection, Job *job, GError *error)
 {
-    gboolean is_lost =
-        mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED);
-    gboolean again = is_lost && job->n_tries == 0 && !is_stopping(connection->backend);
+    gboolean again = imap_is_fatal(error) && job->n_tries == 0 && !job->change &&
+                     !is_stopping(connection->backend);
 
     if (!again) {
         imap_finish(connection, job, error);
@@ -476,7 +530,7 @@ static gboolean run_job(ImapConnection *connection, Job *job, GPtrArray *unfinis
     case JOB_FLAGS:
     case JOB_EXPUNGE:
     case JOB_MAILBOX:
-        return mail_fail(error, MAIL_ERROR_UNSUPPORTED, "this version changes nothing");
+        return imap_change_run(connection, job, error);
     }
     g_assert_not_reached();
 }
@@ -519,7 +573,7 @@ static void serve(ImapConnection *connection, Job *job)
     if (!is_fetch)
         g_ptr_array_add(unfinished, job);
     g_debug("%s#%u: %s", imap_config(connection)->id, connection->number + 1, error->message);
-    if (mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED)) {
+    if (imap_is_fatal(error)) {
         if (connection->number == 0)
             lost(connection, error);
         else
@@ -633,7 +687,7 @@ static void watch(ImapConnection *connection)
         return;
     }
     if (!prepare_watch(connection, &error)) {
-        if (mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED)) {
+        if (imap_is_fatal(error)) {
             lost(connection, error);
             return;
         }

@@ -310,11 +310,6 @@ static void refuse(ImapConnection *connection, Job *job, GError *error)
     imap_finish(connection, job, error);
 }
 
-static gboolean is_fatal(const GError *error)
-{
-    return mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED);
-}
-
 /* Keeps the pipeline full with what the queue has of the same kind. */
 static gboolean fill(ImapConnection *connection, Job *job, GError **error)
 {
@@ -346,7 +341,7 @@ gboolean imap_fetch_run(ImapConnection *connection, Job *job, GPtrArray *ret_unf
     ImapFetchRun *first;
 
     if (!select_for(connection, job, &failure)) {
-        if (is_fatal(failure))
+        if (imap_is_fatal(failure))
             g_ptr_array_add(ret_unfinished, job);
         else
             refuse(connection, job, failure);
@@ -365,7 +360,7 @@ gboolean imap_fetch_run(ImapConnection *connection, Job *job, GPtrArray *ret_unf
 
         if ((!is_alone && !fill(connection, run->job, &failure)) ||
             (!imap_session_wait(connection->session, run->command, NULL, &refused) &&
-             is_fatal(refused))) {
+             imap_is_fatal(refused))) {
             if (!failure)
                 failure = g_steal_pointer(&refused);
             abandon(connection, ret_unfinished, failure);

@@ -5,6 +5,10 @@
  *   imap-sync.c        one mailbox: listing it, and what changed since
  *   imap-fetch.c       bodies
  *   imap-list.c        mailboxes, STATUS, quota
+ *   imap-change.c      changes: APPEND, COPY and MOVE, STORE, and what they have in common
+ *   imap-find.c        which message is this file?
+ *   imap-expunge.c     messages removed for good
+ *   imap-folder.c      CREATE, DELETE, RENAME
  *
  * All of it runs on connection threads but for the BackendOps in imap-backend.c.
  */
@@ -20,6 +24,7 @@ typedef struct ImapConnection ImapConnection;
 typedef struct ImapSync ImapSync;
 typedef struct ImapFetchRun ImapFetchRun;
 typedef struct ImapList ImapList;
+typedef struct ImapChange ImapChange;
 
 enum { IMAP_MAX_CONNECTIONS = 16 };
 
@@ -70,6 +75,7 @@ struct ImapConnection {
     ImapSync *sync;
     GPtrArray *fetches; /* of ImapFetchRun, in the order they were sent */
     ImapList *list;
+    ImapChange *change;
     guint64 counted_in, counted_out; /* octets of this session that are in the sums */
 
     /* Under the backend's lock. */
@@ -78,7 +84,7 @@ struct ImapConnection {
 };
 
 /* What connection @number does when @n_allowed may be open: how many of @ret_roles. */
-enum { IMAP_MAX_ROLES = 3 };
+enum { IMAP_MAX_ROLES = 4 };
 guint imap_roles(guint number, guint n_allowed, JobRoles ret_roles[IMAP_MAX_ROLES]);
 
 /* The thread. */
@@ -94,8 +100,11 @@ gboolean imap_run(ImapConnection *connection, ImapCommand *command, const char *
                   GError **error);
 void imap_count(ImapConnection *connection, const char *name);
 
-/* Selects @wire read-only unless it is selected. */
+/* Selects @wire read-only unless it is selected, in whichever way: who may write may read. */
 gboolean imap_select(ImapConnection *connection, const char *wire, GError **error);
+/* Selects it for writing in any case; connection->selected.is_readonly where the server gives it
+ * for reading only. */
+gboolean imap_select_to_write(ImapConnection *connection, const char *wire, GError **error);
 /* Selects it in any case, with @known (may be NULL) by QRESYNC. */
 gboolean imap_select_again(ImapConnection *connection, const char *wire, const ImapKnown *known,
                            GError **error);
@@ -106,6 +115,9 @@ Job *imap_next_like(ImapConnection *connection, const Job *job);
 void imap_put_back(ImapConnection *connection, Job *job);
 /* @job (which is taken) is over. */
 void imap_finish(ImapConnection *connection, Job *job, GError *error);
+
+/* The connection is of no more use. */
+gboolean imap_is_fatal(const GError *error);
 
 const ConfigAccount *imap_config(const ImapConnection *connection);
 Disk *imap_disk(const ImapConnection *connection);
@@ -118,6 +130,8 @@ gboolean imap_sync_run(ImapConnection *connection, Job *job, GError **error);
 gboolean imap_fetch_run(ImapConnection *connection, Job *job, GPtrArray *ret_unfinished,
                         GError **error);
 gboolean imap_list_run(ImapConnection *connection, Job *job, GError **error);
+/* The kinds that change, and FIND.  What is known of the outcome is in job->change either way. */
+gboolean imap_change_run(ImapConnection *connection, Job *job, GError **error);
 
 /* -- Data for them, from the session's handler. ------------------------------------------------ */
 
@@ -128,5 +142,47 @@ void imap_fetch_data(ImapConnection *connection, const void *data, gsize length)
 void imap_fetch_end(ImapConnection *connection, const ImapFetch *fetch);
 void imap_list_broken(ImapList *list);
 void imap_list_item(ImapList *list, const ImapListItem *item);
+void imap_change_fetch(ImapChange *run, const ImapFetch *fetch);
+void imap_change_body_begin(ImapChange *run);
+void imap_change_body_data(ImapChange *run, const void *data, gsize length);
+void imap_change_list_item(ImapChange *run, const ImapListItem *item);
 /* STATUS goes out as an event, asked for or not. */
 void imap_post_status(ImapConnection *connection, const ImapStatus *status);
+
+/* -- Between the files of changes -------------------------------------------------------------- */
+
+/* What the server says of a message that was asked about. */
+typedef struct {
+    guint32 uid;
+    ImapFlags flags;
+    gint64 date;
+    guint64 size;
+} ImapSeen;
+
+/* One change at work. */
+struct ImapChange {
+    ImapConnection *connection;
+    Job *job;
+    JobChange *change;     /* of the job */
+    const UidSet *asked;   /* messages that a FETCH is about; else NULL */
+    GHashTable *seen;      /* what came of it: UID -> ImapSeen */
+    guint64 n_removed;     /* messages that the server said are gone */
+    GChecksum *checksum;   /* of the body that comes; else NULL */
+    guint32 wanted;        /* ... and whose it is */
+    guint64 n_hashed;      /* octets in it */
+    gboolean has_body;     /* it came whole */
+    gboolean has_children; /* DELETE: the server listed a mailbox below it */
+};
+
+/* The mailbox of the job is selected, for writing or at least for reading, by this session's view
+ * as fresh as the newest UID that the change is about.  GONE when it has another UIDVALIDITY than
+ * the job's, READONLY. */
+gboolean imap_change_select(ImapChange *run, gboolean for_writing, GError **error);
+/* FETCH of @items of @uids: run->seen holds those that are there. */
+gboolean imap_change_look(ImapChange *run, const UidSet *uids, const char *items, GError **error);
+/* The UIDs of the change's messages that are not done.  The caller owns it. */
+UidSet *imap_change_uids(const ImapChange *run);
+
+gboolean imap_change_find(ImapChange *run, GError **error);
+gboolean imap_change_expunge(ImapChange *run, GError **error);
+gboolean imap_change_mailbox(ImapChange *run, GError **error);

@@ -113,12 +113,10 @@ static inline Conversation *held_script(const char *name, const char *capabiliti
     return conversation;
 }
 
-/* Gives @job (taken) to a backend whose server keeps to @script, and waits until it is back.  The
- * server must have heard exactly what it was to hear. */
-static inline void hold(Held *held, const char *name, const char *capabilities,
-                        const char *script, Job *job)
+/* Gives @job (taken) to a backend whose server keeps to @conversation for @cut octets, and waits
+ * until it is back.  The server must have heard exactly what it was to hear. */
+static inline void hold_until(Held *held, const Conversation *conversation, gsize cut, Job *job)
 {
-    Conversation *conversation = held_script(name, capabilities, script);
     Endpoint endpoint = {.security = SECURITY_TUNNEL, .host = (char *)"script"};
     ConfigAccount config = {.id = (char *)"test",
                             .endpoint = &endpoint,
@@ -132,7 +130,7 @@ static inline void hold(Held *held, const char *name, const char *capabilities,
 
     *held = (Held){
         .broker = {no_secret, held_tunnel},
-        .server = {.conversation = conversation, .cut = G_MAXSIZE, .piece = G_MAXSIZE},
+        .server = {.conversation = conversation, .cut = cut, .piece = G_MAXSIZE},
         .told = g_string_new(NULL),
         .loop = g_main_loop_new(NULL, FALSE),
     };
@@ -145,8 +143,16 @@ static inline void hold(Held *held, const char *name, const char *capabilities,
     imap_backend_ops.stop(backend);
     server_stop(&held->server);
     if (held->server.failure)
-        g_error("%s: %s", name, held->server.failure);
+        g_error("%s: %s", conversation->name, held->server.failure);
     g_main_loop_unref(held->loop);
+}
+
+static inline void hold(Held *held, const char *name, const char *capabilities,
+                        const char *script, Job *job)
+{
+    Conversation *conversation = held_script(name, capabilities, script);
+
+    hold_until(held, conversation, G_MAXSIZE, job);
     conversation_free(conversation);
 }
 
