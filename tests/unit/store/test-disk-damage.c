@@ -512,6 +512,30 @@ static void test_full_group(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count_loaded(fixture), ==, 7);
 }
 
+/* Nor is what a later batch of the same group says believed: that the mailbox is listed whole. */
+static void test_full_hole(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GPtrArray) mailboxes = NULL;
+    const DiskMailbox *mailbox;
+    Done large = {0}, small = {0};
+    DiskBatch *batch = disk_batch_new();
+
+    put_inbox(fixture, 1);
+    put_mailbox(batch, 1, "INBOX");
+    limit_files(256 * 1024);
+    disk_submit(fixture->disk, many_messages(1000, 20000), on_done, &large);
+    disk_submit(fixture->disk, batch, on_done, &small);
+    wait_for(&small.is_done);
+    limit_files(RLIM_INFINITY);
+    g_assert_error(large.error, MAIL_ERROR, MAIL_ERROR_NOSPACE);
+    g_assert_no_error(small.error);
+    g_clear_error(&large.error);
+    fixture_reopen(fixture);
+    mailbox = only_mailbox(fixture, &mailboxes);
+    g_assert_false(mailbox->is_listed);
+    g_assert_cmpuint(mailbox->highestmodseq, ==, 0);
+}
+
 static void test_full_body(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
@@ -606,6 +630,7 @@ int main(int argc, char **argv)
         {"/disk/damage/places", test_places},
         {"/disk/damage/full", test_full},
         {"/disk/damage/full-group", test_full_group},
+        {"/disk/damage/full-hole", test_full_hole},
         {"/disk/damage/full-body", test_full_body},
         {"/disk/damage/small-disk", test_small_disk},
     };
