@@ -334,6 +334,7 @@ static gboolean leave(ImapSession *session, const char *mailbox, GError **error)
 static gboolean refuse_create(ImapSession *session, const char *mailbox, ImapResult *result,
                               GError **error)
 {
+    g_autofree char *text = g_strdup(result->text);
     g_autoptr(GError) refusal = NULL;
     ImapStatus status;
 
@@ -341,7 +342,7 @@ static gboolean refuse_create(ImapSession *session, const char *mailbox, ImapRes
     if (mail_error_is(refusal, MAIL_ERROR_DENIED) &&
         imap_session_status(session, mailbox, &status, NULL))
         return mail_fail(error, MAIL_ERROR_EXISTS, "the server has a mailbox of that name (%s)",
-                         refusal->message);
+                         text);
     if (!imap_session_is_alive(session, error))
         return FALSE;
     g_propagate_error(error, g_steal_pointer(&refusal));
