@@ -8,12 +8,14 @@
 
 #include <string.h>
 
-/* RFC 5530, RFC 9051 section 7.1. */
-static const struct {
-    const char *code;
+typedef struct {
+    const char *sign; /* a code, or part of a text */
     MailError error;
     const char *sentence;
-} refusals[] = {
+} Refusal;
+
+/* RFC 5530, RFC 9051 section 7.1. */
+static const Refusal codes[] = {
     {"ALREADYEXISTS", MAIL_ERROR_EXISTS, "the server has a mailbox of that name"},
     {"AUTHENTICATIONFAILED", MAIL_ERROR_AUTH, "the server refuses the user name or password"},
     {"AUTHORIZATIONFAILED", MAIL_ERROR_AUTH, "the server does not let this user in"},
@@ -36,12 +38,11 @@ static const struct {
     {"UNKNOWN-CTE", MAIL_ERROR_UNSUPPORTED, "the server cannot decode this part"},
 };
 
-/* Where there is no code: parts of sentences, in any case. */
-static const struct {
-    const char *part;
-    MailError error;
-    const char *sentence;
-} words[] = {
+/* Where there is no code, or LIMIT, which does not say of what: parts of sentences, in any case. */
+static const Refusal words[] = {
+    /* Dovecot; others. */
+    {"size is larger", MAIL_ERROR_TOOBIG, "the message is too large for the server"},
+    {"message too large", MAIL_ERROR_TOOBIG, "the message is too large for the server"},
     /* Dovecot, Exchange, Cyrus, Courier; Gmail. */
     {"doesn't exist", MAIL_ERROR_GONE, "it is not on the server"},
     {"does not exist", MAIL_ERROR_GONE, "it is not on the server"},
@@ -60,20 +61,38 @@ static const struct {
     {"your mail quota", MAIL_ERROR_QUOTA, "the mailbox is over its quota; delete some mail"},
     /* Exchange; everybody. */
     {"throttled", MAIL_ERROR_BUSY, "the server asks to try again later"},
-    {"too many", MAIL_ERROR_BUSY, "the server asks to try again later"},
+    {"too many", MAIL_ERROR_BUSY, "a limit of the server is reached; try again later"},
 };
+
+static const Refusal *by_code(const char *code)
+{
+    for (guint i = 0; code && i < G_N_ELEMENTS(codes); i++)
+        if (strcmp(code, codes[i].sign) == 0)
+            return &codes[i];
+    return NULL;
+}
+
+static const Refusal *by_words(const char *text)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(words); i++)
+        if (strcasestr(text, words[i].sign))
+            return &words[i];
+    return NULL;
+}
 
 gboolean imap_session_refused(const ImapResult *result, GError **error)
 {
+    const Refusal *refusal = by_code(result->code);
+
     if (result->cond == IMAP_BAD)
         return mail_fail(error, MAIL_ERROR_UNSUPPORTED,
                          "the server does not understand the command (%s)", result->text);
-    for (guint i = 0; result->code && i < G_N_ELEMENTS(refusals); i++)
-        if (strcmp(result->code, refusals[i].code) == 0)
-            return mail_fail(error, refusals[i].error, "%s (%s)", refusals[i].sentence,
-                             result->text);
-    for (guint i = 0; i < G_N_ELEMENTS(words); i++)
-        if (strcasestr(result->text, words[i].part))
-            return mail_fail(error, words[i].error, "%s (%s)", words[i].sentence, result->text);
-    return mail_fail(error, MAIL_ERROR_DENIED, "the server refuses (%s)", result->text);
+    if (!refusal || refusal == by_code("LIMIT")) {
+        const Refusal *said = by_words(result->text);
+
+        refusal = said ? said : refusal;
+    }
+    if (!refusal)
+        return mail_fail(error, MAIL_ERROR_DENIED, "the server refuses (%s)", result->text);
+    return mail_fail(error, refusal->error, "%s (%s)", refusal->sentence, result->text);
 }
