@@ -138,7 +138,7 @@ gboolean imap_session_is_protected(const ImapSession *session);
 
 /* -- imap-send.c ------------------------------------------------------------------------------- */
 
-/* Waits until no command is in flight. */
+/* Waits until no command is in flight.  FALSE for a session that is dead. */
 gboolean imap_session_drain(ImapSession *session, GError **error);
 
 /* Sends octets outside of any command: DONE, and the responses of AUTHENTICATE. */

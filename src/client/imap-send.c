@@ -22,6 +22,8 @@ static InFlight *in_flight(const ImapSession *session, guint number)
 
 gboolean imap_session_drain(ImapSession *session, GError **error)
 {
+    if (!imap_session_is_alive(session, error))
+        return FALSE;
     while (session->n_in_flight > 0)
         if (!imap_session_pump(session, imap_session_patience(session), error))
             return FALSE;

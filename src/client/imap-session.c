@@ -38,6 +38,9 @@ void imap_session_set_state(ImapSession *session, State state)
 {
     if (session->state == state)
         return;
+    /* Where the answer came and the end right behind it, the session stays dead. */
+    if (session->state == STATE_DEAD && state != STATE_NEW)
+        return;
     g_assert(state_edges[session->state] & (1u << state));
     g_debug("%s %s -> %s", session->name, state_names[session->state], state_names[state]);
     session->state = state;

@@ -136,10 +136,6 @@ ImapWatch imap_session_watch(ImapSession *session, Cancel *wake, Deadline deadli
 
     if (!imap_session_drain(session, error))
         return IMAP_WATCH_FAILED;
-    if (session->state == STATE_DEAD) {
-        g_propagate_error(error, g_error_copy(session->death));
-        return IMAP_WATCH_FAILED;
-    }
     if (wake && cancel_is_raised(wake))
         return IMAP_WATCH_WOKEN;
     if (!session->caps.has[IMAP_CAP_IDLE])
