@@ -2,6 +2,7 @@
 #include "cli/daemon.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "base/format.h"
 #include "base/io.h"
 #include "base/json-read.h"
 #include "base/limits.h"
@@ -17,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { READ_STEP = 64 * 1024, STATUS_FORMAT = 1 };
+enum { READ_STEP = 64 * 1024, STATUS_FORMAT = 1, FIRST_POLL_MS = 10, POLL_MS = 200 };
 
 /* -- Files ------------------------------------------------------------------------------------- */
 
@@ -179,49 +180,87 @@ static MailError code_by_name(const char *name)
     return MAIL_ERROR_PROTOCOL;
 }
 
+GError *cli_daemon_error(JsonObject *object)
+{
+    g_autofree char *code = json_read_text(object, "code");
+    g_autofree char *sentence = json_read_text(object, "error");
+
+    return g_error_new_literal(MAIL_ERROR, code_by_name(code),
+                               sentence ? sentence : "the daemon refused");
+}
+
 JsonObject *cli_daemon_parse_reply(const char *text, gsize length, GError **error)
 {
     g_autoptr(JsonObject) reply = parse_object(text, length, error);
-    g_autofree char *code = NULL, *sentence = NULL;
 
     if (!reply)
         return NULL;
     if (json_read_true(reply, "ok"))
         return g_steal_pointer(&reply);
-    code = json_read_text(reply, "code");
-    sentence = json_read_text(reply, "error");
-    mail_fail(error, code_by_name(code), "%s", sentence ? sentence : "the daemon refused");
+    g_propagate_error(error, cli_daemon_error(reply));
     return NULL;
 }
 
-static char *make_request(const char *command, const char *path, gint64 job)
+JsonObject *cli_daemon_send(const CliMount *mount, JsonObject *request, GError **error)
 {
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autoptr(JsonNode) root = NULL;
+    g_autoptr(JsonNode) root = json_node_init_object(json_node_alloc(), request);
+    g_autofree char *line = json_to_string(root, FALSE);
+    g_autoptr(GString) text = NULL;
 
-    json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "command");
-    json_builder_add_string_value(builder, command);
-    if (path) {
-        json_builder_set_member_name(builder, "path");
-        json_builder_add_string_value(builder, path);
+    if (strlen(line) > LIMIT_CONTROL_REQUEST) {
+        mail_fail(error, MAIL_ERROR_TOOBIG,
+                  "these are too many files for one request; take fewer at a time");
+        return NULL;
     }
-    if (job) {
-        json_builder_set_member_name(builder, "job");
-        json_builder_add_int_value(builder, job);
-    }
-    json_builder_end_object(builder);
-    root = json_builder_get_root(builder);
-    return json_to_string(root, FALSE);
+    text = ask(mount->dir, line, error);
+    return text ? cli_daemon_parse_reply(text->str, text->len, error) : NULL;
 }
 
 JsonObject *cli_daemon_ask(const CliMount *mount, const char *command, const char *path,
                            gint64 job, GError **error)
 {
-    g_autofree char *request = make_request(command, path, job);
-    g_autoptr(GString) text = ask(mount->dir, request, error);
+    g_autoptr(JsonObject) request = json_object_new();
 
-    return text ? cli_daemon_parse_reply(text->str, text->len, error) : NULL;
+    json_object_set_string_member(request, "command", command);
+    if (path)
+        json_object_set_string_member(request, "path", path);
+    if (job)
+        json_object_set_int_member(request, "job", job);
+    return cli_daemon_send(mount, request, error);
+}
+
+JsonObject *cli_daemon_follow(const CliMount *mount, JsonObject *reply, CliProgress progress,
+                              gpointer user, GError **error)
+{
+    gint64 job = json_read_number(reply, "job");
+    gulong pause_ms = FIRST_POLL_MS;
+
+    if (job <= 0) {
+        mail_fail(error, MAIL_ERROR_PROTOCOL, "the daemon gave no job number");
+        return NULL;
+    }
+    while (TRUE) {
+        g_autoptr(JsonObject) state = cli_daemon_ask(mount, "job", NULL, job, error);
+
+        if (!state || json_read_true(state, "done") || (progress && !progress(state, user)))
+            return g_steal_pointer(&state);
+        g_usleep(pause_ms * 1000);
+        pause_ms = MIN(pause_ms * 2, POLL_MS);
+    }
+}
+
+void cli_draw_progress(const char *what, JsonObject *state)
+{
+    gint64 n = json_read_number(state, "n"), total = json_read_number(state, "total");
+    g_autofree char *bar = format_bar(n, total);
+    g_autofree char *done = format_count(n);
+    g_autofree char *all = format_count(total);
+
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\r\033[K");
+    if (state && total > 0)
+        fprintf(stderr, "%s  %s  %s of %s", what, bar, done, all);
 }
 
 JsonObject *cli_daemon_status(const CliMount *mount, GError **error)

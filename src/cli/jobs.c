@@ -12,26 +12,11 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sysexits.h>
-#include <unistd.h>
 
-enum { POLL_MS = 200 };
-
-/* On a terminal, one line that is drawn over. */
-static void draw(const char *command, const char *argument, JsonObject *progress)
+static gboolean draw(JsonObject *state, gpointer what)
 {
-    gint64 n = json_read_number(progress, "n"), total = json_read_number(progress, "total");
-    g_autofree char *bar = format_bar(n, total);
-    g_autofree char *done = format_count(n);
-    g_autofree char *all = format_count(total);
-
-    if (isatty(STDERR_FILENO) && total > 0)
-        fprintf(stderr, "\r\033[K%s %s  %s  %s of %s", command, argument, bar, done, all);
-}
-
-static void draw_nothing(void)
-{
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K");
+    cli_draw_progress(what, state);
+    return TRUE;
 }
 
 static gboolean report(const char *command, const char *argument, JsonObject *result,
@@ -55,29 +40,20 @@ static gboolean report(const char *command, const char *argument, JsonObject *re
 static gboolean run_one(const char *command, const char *argument, GError **error)
 {
     g_autoptr(GPtrArray) mounts = NULL;
-    g_autoptr(JsonObject) state = NULL;
-    g_autofree char *relative = NULL;
+    g_autoptr(JsonObject) reply = NULL, state = NULL;
+    g_autofree char *relative = NULL, *what = NULL;
     const CliMount *mount = cli_find_mount(argument, &relative, &mounts, error);
-    gint64 job;
 
     if (!mount)
         return FALSE;
     argument = argument ? argument : mount->dir;
-    state = cli_daemon_ask(mount, command, relative, 0, error);
-    job = state ? json_read_number(state, "job") : 0;
-    if (state && job <= 0)
-        return mail_fail(error, MAIL_ERROR_PROTOCOL, "the daemon gave no job number");
-    while (state) {
-        g_clear_pointer(&state, json_object_unref);
-        state = cli_daemon_ask(mount, "job", NULL, job, error);
-        if (!state || json_read_true(state, "done"))
-            break;
-        draw(command, argument, state);
-        g_usleep(POLL_MS * 1000);
-    }
-    draw_nothing();
+    what = g_strdup_printf("%s %s", command, argument);
+    reply = cli_daemon_ask(mount, command, relative, 0, error);
+    if (reply)
+        state = cli_daemon_follow(mount, reply, draw, what, error);
+    cli_draw_progress(what, NULL);
     if (!state) {
-        g_prefix_error(error, "%s %s: ", command, argument);
+        g_prefix_error(error, "%s: ", what);
         return FALSE;
     }
     return report(command, argument, state, error);
