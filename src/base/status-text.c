@@ -2,6 +2,7 @@
  *
  *     work  online · idle · INBOX 50 000, 12 unseen
  *     headers [#########-----]  64%  12 400/s  ETA 2s
+ *     upload  [####----------]  31%  2 pending (oldest 14s)  1 failed: quota -> mailfs queue
  *     cache   1.2G/2.0G   quota 81%   connections 3/4   password ok
  */
 #include "base/status-text.h"
@@ -32,7 +33,9 @@ static void append_state(GString *out, JsonObject *account)
     g_autofree char *id = json_read_text(account, "id");
     g_autofree char *state = json_read_text(account, "state");
     g_autofree char *reason = json_read_text(account, "reason");
-    gboolean is_idle = !json_read_object(account, "progress") && g_strcmp0(state, "online") == 0;
+    gboolean is_idle = g_strcmp0(state, "online") == 0 &&
+                       !json_read_object(account, "progress") &&
+                       json_read_number(json_read_object(account, "upload"), "pending") == 0;
 
     g_string_append_printf(out, "%s  %s%s%s%s", id ? id : "?", state ? state : "?",
                            reason ? ": " : "", reason ? reason : "", is_idle ? " · idle" : "");
@@ -58,6 +61,29 @@ static void append_progress(GString *out, JsonObject *progress)
         g_string_append_printf(out, "  %s/s  ETA %s", rate, eta);
     if (mailbox)
         g_string_append_printf(out, "  %s", mailbox);
+    g_string_append_c(out, '\n');
+}
+
+static void append_upload(GString *out, JsonObject *upload)
+{
+    gint64 pending = json_read_number(upload, "pending");
+    gint64 failed = json_read_number(upload, "failed");
+    gint64 total = json_read_number(upload, "total");
+    g_autofree char *bar = format_bar(json_read_number(upload, "sent"), total);
+    g_autofree char *oldest = format_time(json_read_number(upload, "oldest"));
+    g_autofree char *reason = json_read_text(upload, "reason");
+
+    if (!upload)
+        return;
+    g_string_append(out, "upload ");
+    if (total > 0)
+        g_string_append_printf(out, " %s ", bar);
+    if (pending > 0)
+        g_string_append_printf(out, " %" G_GINT64_FORMAT " pending (oldest %s)%s", pending,
+                               oldest, failed > 0 ? " " : "");
+    if (failed > 0)
+        g_string_append_printf(out, " %" G_GINT64_FORMAT " failed%s%s -> mailfs queue", failed,
+                               reason ? ": " : "", reason ? reason : "");
     g_string_append_c(out, '\n');
 }
 
@@ -95,6 +121,7 @@ char *status_text(JsonObject *status, const char *account)
             continue;
         append_state(out, one);
         append_progress(out, json_read_object(one, "progress"));
+        append_upload(out, json_read_object(one, "upload"));
         append_resources(out, one);
     }
     if (account && out->len == 0)

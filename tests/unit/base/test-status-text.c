@@ -1,6 +1,8 @@
 /* status.json as people see it. */
 #include "base/status-text.h"
 
+#include <string.h>
+
 static char *text_of(const char *json, const char *account)
 {
     g_autoptr(JsonNode) root = json_from_string(json, NULL);
@@ -49,6 +51,36 @@ static void test_idle(void)
     g_assert_true(g_str_has_prefix(text, "a  online · idle\ncache "));
 }
 
+static void test_upload(void)
+{
+    static const struct {
+        const char *upload, *line;
+    } cases[] = {
+        {"{\"pending\":2,\"oldest\":14,\"failed\":1,\"reason\":\"quota\"}",
+         "upload  2 pending (oldest 14s)  1 failed: quota -> mailfs queue\n"},
+        {"{\"pending\":1,\"oldest\":0,\"failed\":0,\"reason\":null,\"sent\":1,\"total\":2}",
+         "upload  [#######-------]  50%  1 pending (oldest 0s)\n"},
+        {"{\"pending\":0,\"failed\":3,\"reason\":null}",
+         "upload  3 failed -> mailfs queue\n"},
+        {"null", NULL},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *json = g_strdup_printf(
+            "{\"accounts\":[{\"id\":\"a\",\"state\":\"online\",\"upload\":%s}]}",
+            cases[i].upload);
+        g_autofree char *text = text_of(json, NULL);
+        const char *line = strchr(text, '\n') + 1;
+
+        if (cases[i].line)
+            g_assert_true(g_str_has_prefix(line, cases[i].line));
+        else
+            g_assert_true(g_str_has_prefix(line, "cache "));
+        /* what is refused waits for a person, not for the network */
+        g_assert_cmpint(strstr(text, "idle") != NULL, ==, i >= 2);
+    }
+}
+
 /* A daemon of another make must not bring the command down. */
 static void test_odd(void)
 {
@@ -74,6 +106,7 @@ int main(int argc, char **argv)
     g_test_add_func("/status-text/all", test_all);
     g_test_add_func("/status-text/one", test_one);
     g_test_add_func("/status-text/idle", test_idle);
+    g_test_add_func("/status-text/upload", test_upload);
     g_test_add_func("/status-text/odd", test_odd);
     return g_test_run();
 }
