@@ -55,8 +55,13 @@ struct Change {
     guint64 n_sent;      /* octets of an upload */
     gint64 last_progress; /* a Deadline's clock */
     Deadline retry;      /* not before */
-    /* What save()'s end calls. */
+    /* change_save()'s: what its end calls, and the job that goes out then, or NULL. */
     void (*then)(Change *change);
+    Job *next_job;
+    gboolean is_saving, was_saved;
+    StoreWait *ready;     /* for its mailbox's listing, before its turn */
+    guint16 twin_mailbox; /* CREATE: a message with the same octets, or 0 */
+    guint64 twin_item;
 };
 
 extern const ChangeOps change_create_ops, change_transfer_ops, change_expunge_ops,
@@ -74,6 +79,10 @@ Change *change_from_entry(Store *store, JournalEntry *entry);
 StoreChange *change_add_waiter(Change *change, StoreFunc func, gpointer user);
 /* A waiter for something that is over already, or fails at once: called once, later. */
 StoreChange *change_answer(Store *store, const GError *error, StoreFunc func, gpointer user);
+
+/* A waiter for what is no change; @place holds it until it is answered or forgotten, then NULL. */
+StoreChange *change_waiter(Store *store, StoreChange **place, StoreFunc func, gpointer user);
+void change_waiter_answer(StoreChange *waiter, const GError *error);
 
 /* The entry is complete: it is made durable as PREP, then has its turn.  With offline=queue and no
  * connection its waiters are answered when it is durable. */
@@ -100,6 +109,8 @@ void change_finish(Change *change, DiskBatch *batch);
 /* Refused for good.  Who waits hears of it; if nobody does, the entry stays as FAILED for
  * `mailfs queue`.  @batch as above.  The change is freed. */
 void change_refuse(Change *change, DiskBatch *batch, const GError *error);
+/* Ends before anything was in the journal: who waits hears @error.  The change is freed. */
+void change_abandon(Change *change, const GError *error);
 /* The connection was lost, or the server is busy: it has its turn again, later. */
 void change_postpone(Change *change, const GError *error);
 /* Whether @error is a reason to postpone: the connection, the credentials, BUSY. */
@@ -149,6 +160,10 @@ void change_drop_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Messa
 /* Where rm in @mailbox puts things: the Trash mailbox; NULL with no error: for good; NULL with
  * GONE: there is no Trash yet, it has to be made. */
 Mailbox *change_trash(const Store *store, const Mailbox *mailbox, GError **error);
+/* The Trash mailbox, whatever delete= says; NULL with GONE when there is none. */
+Mailbox *change_trash_always(const Store *store, GError **error);
+/* The wire name under which a Trash is to be made.  The caller owns it. */
+char *change_trash_wire(const Store *store);
 /* The brake: @n more removals for good.  FALSE: too many, they go to Trash. */
 gboolean change_may_expunge(Store *store, const Mailbox *mailbox, guint n);
 
@@ -162,7 +177,9 @@ guint64 change_new_item(Mailbox *mailbox);
 
 /* -- change-recover.c -------------------------------------------------------------------------- */
 
+/* After the mailboxes were restored, when the disk's thread may be started. */
 gboolean store_changes_load(Store *store, GError **error);
+void store_changes_unload(Store *store);
 
 /* -- local.c ----------------------------------------------------------------------------------- */
 

@@ -26,6 +26,7 @@ static void change_free(JobChange *change)
         (void)close(change->fd);
     if (change->messages)
         g_array_unref(change->messages);
+    uid_set_free(change->others);
     g_free(change->message_id);
     g_free(change->keywords);
     g_free(change->keywords_removed);

@@ -33,6 +33,9 @@ struct LocalFile {
     guint revision;    /* moves with every write */
     guint committed;   /* the revision that the server has; 0: none */
     guint committing;  /* the one that is on its way, or 0 */
+    guint16 twin_mailbox; /* store_note_twin(): what it is a copy of, as of a revision */
+    guint64 twin_item;
+    guint twin_revision;
     gboolean is_flushed; /* a FLUSH of it answered 0 */
     gboolean is_gone;  /* taken out of the directory; lives for its handles */
     gboolean is_viewed; /* lies in the tmp/ of a Maildir view: shown there, not as an .eml file */
@@ -84,5 +87,6 @@ void local_move(LocalFile *file, Mailbox *to, const char *name);
  * under way goes on; see change.h for removing what comes of it. */
 void local_remove(LocalFile *file);
 
-/* Only the bytes: durable in the stage.  @func once, later. */
-void local_sync(LocalFile *file, StoreFunc func, gpointer user);
+/* Only the bytes: durable in the stage.  As all changes (store/change.h) it is answered once, later;
+ * a file whose bytes were made durable is committed by the next start if nobody did before. */
+struct StoreChange *local_sync(LocalFile *file, StoreFunc func, gpointer user);

@@ -49,7 +49,11 @@ struct Store {
     GHashTable *parked;   /* inode-like key (mailbox << 36 | item) -> name it had */
     GQueue removals;      /* times of removals for good, for the brake */
     char *write_failure;  /* J6: why the account takes no changes; or NULL */
+    GList *local_syncs;   /* local.c: of files being made durable */
+    GList *losing;        /* change-recover.c: on their way to lost+found */
     guint change_timer;
+    gint64 change_progress; /* when any of them last moved, a Deadline's clock */
+    GList *drains;          /* of StoreChange: who waits for the end of all */
 };
 
 gint64 store_now(void); /* Unix time */

@@ -4,6 +4,7 @@
  * observer.  Nothing waits.
  */
 #include "store/store-internal.h"
+#include "store/change-internal.h"
 #include "base/deadline.h"
 #include "base/error.h"
 #include "client/imap-session.h"
@@ -462,6 +463,7 @@ static void on_link(Store *store, Event *event)
         store_fail_offline(store, &error);
         store_fail_waits(store, error);
     }
+    store_changes_link(store);
     tell_state(store);
 }
 
@@ -480,6 +482,7 @@ static void on_done(Store *store, Event *event)
         store_body_done(store, event);
         break;
     default:
+        store_changes_done(store, event);
         break;
     }
 }
@@ -524,6 +527,7 @@ static void on_event(Event *event, gpointer user)
         store_body_event(store, event);
         break;
     case EVENT_SENT:
+        store_changes_sent(store, event);
         break;
     }
 }
@@ -543,6 +547,8 @@ Store *store_open(const StoreParams *params, GError **error)
     store->fetching = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
                                             (GDestroyNotify)g_ptr_array_unref);
     store->read_ahead = read_ahead_new(store);
+    store_changes_init(store);
+    local_init(store);
     store->disk = disk_open(params->cache_dir, params->state_dir, error);
     if (!store->disk || !restore(store, error)) {
         store_close(store);
@@ -562,6 +568,13 @@ void store_start(Store *store)
         .user = store,
     };
 
+    g_autoptr(GError) error = NULL;
+
+    /* The journal that was checked at store_open() is read only now: what follows from it begins
+     * at once, on the disk's thread. */
+    if (!store_changes_load(store, &error))
+        store->write_failure = g_strdup_printf("%s takes no changes: %s", store->account->id,
+                                               error->message);
     store->backend = store->ops->start(&params);
 }
 
@@ -579,6 +592,9 @@ void store_close(Store *store)
         g_source_remove(store->used_timer);
     if (store->used)
         disk_submit(store->disk, g_steal_pointer(&store->used), NULL, NULL);
+    store_changes_unload(store);
+    store_changes_clear(store);
+    local_clear(store);
     disk_close(store->disk);
     read_ahead_free(store->read_ahead);
     g_hash_table_unref(store->syncs);

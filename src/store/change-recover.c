@@ -1,0 +1,185 @@
+/* The start: what the journal and the staging folder hold of the run before.
+ *
+ * An entry goes on in the state that it had; the machines know what to make of SENT and HALF.  A
+ * local file goes the way that was promised: an editor's scratch stays, what was flushed is sent,
+ * what was only being written goes to lost+found with the reason.  All this may be cut short and
+ * done again: nothing is removed before what follows from it is durable.
+ */
+#include "store/change-internal.h"
+#include "base/error.h"
+#include "base/io.h"
+
+/* -- Changes ----------------------------------------------------------------------------------- */
+
+static gboolean load_entries(Store *store, GError **error)
+{
+    g_autoptr(GPtrArray) entries = journal_load(store->disk, error);
+
+    if (!entries)
+        return FALSE;
+    for (guint i = 0; i < entries->len; i++) {
+        JournalEntry *entry = journal_entry_copy(g_ptr_array_index(entries, i));
+        Change *change;
+
+        if (entry->state == JOURNAL_FAILED) {
+            g_ptr_array_add(store->failed, entry);
+            continue;
+        }
+        g_message("%s: %s in %s goes on (%s)", store->account->id,
+                  journal_kind_name(entry->kind), entry->wire ? entry->wire : "",
+                  journal_state_name(entry->state));
+        change = change_from_entry(store, entry);
+        change->was_queued = change->was_saved = TRUE;
+        change->phase = CHANGE_WAITING;
+    }
+    return TRUE;
+}
+
+/* -- Local files ------------------------------------------------------------------------------- */
+
+static Change *find_create(const Store *store, const JournalLocal *row)
+{
+    for (GList *link = store->changes; link; link = link->next) {
+        Change *change = link->data;
+        const JournalEntry *entry = change->entry;
+
+        if (entry->kind == JOURNAL_CREATE && entry->mailbox == row->mailbox &&
+            entry->item == row->item)
+            return change;
+    }
+    return NULL;
+}
+
+/* Row and octets are removed when lost+found has them for certain. */
+typedef struct {
+    Store *store;
+    JournalLocal *row; /* owned; NULL for a stage without one */
+    guint64 stage;
+} Lost;
+
+static void lost_free(gpointer data)
+{
+    Lost *lost = data;
+
+    journal_local_free(lost->row);
+    g_free(lost);
+}
+
+static void on_lost(const GError *error, gpointer user)
+{
+    Lost *lost = user;
+
+    if (!error) {
+        DiskBatch *batch = disk_batch_new();
+
+        if (lost->row)
+            disk_batch_remove_local(batch, lost->row->mailbox, lost->row->item);
+        disk_submit(lost->store->disk, batch, NULL, NULL);
+        stage_remove(lost->store->disk, lost->stage);
+    }
+    lost->store->losing = g_list_remove(lost->store->losing, lost);
+    lost_free(lost);
+}
+
+/* Takes @row. */
+static void lose(Store *store, JournalLocal *row, guint64 stage, const char *reason)
+{
+    const Mailbox *mailbox = row ? account_find_number(store->account, row->mailbox) : NULL;
+    g_autofree char *folder = mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
+    g_autofree char *name =
+        row ? g_strdup(row->name) : g_strdup_printf("%016" G_GINT64_MODIFIER "x", stage);
+    StageLost where = {folder, name, reason};
+    Lost *lost = g_new(Lost, 1);
+    autofd int fd = stage_open(store->disk, stage, NULL);
+    char probe;
+
+    *lost = (Lost){store, row, stage};
+    store->losing = g_list_prepend(store->losing, lost);
+    if (fd < 0 || io_pread_all(fd, &probe, 1, 0, NULL) < 1)
+        on_lost(NULL, lost); /* there was nothing in it */
+    else
+        stage_lose(store->disk, fd, &where, on_lost, lost);
+}
+
+/* Takes @row. */
+static void restore(Store *store, JournalLocal *row)
+{
+    g_autoptr(JournalLocal) owned = row;
+    g_autoptr(GError) error = NULL;
+    Change *change = find_create(store, row);
+    LocalFile *file;
+
+    if (!change && row->kind != LOCAL_SCRATCH && !row->is_flushed) {
+        lose(store, g_steal_pointer(&owned), row->stage,
+             "it was being written when mailfs ended, and never closed");
+        return;
+    }
+    file = local_restore(store, row, &error);
+    if (!file) {
+        lose(store, g_steal_pointer(&owned), row->stage, error->message);
+        return;
+    }
+    if (change) {
+        change->file = local_ref(file);
+        change->revision = file->committing = file->revision;
+    } else if (row->kind != LOCAL_SCRATCH) {
+        store_change_forget(store_commit(store, file, NULL, NULL));
+    }
+}
+
+static void add_number(GHashTable *numbers, guint64 number)
+{
+    g_hash_table_add(numbers, g_memdup2(&number, sizeof number));
+}
+
+static gboolean load_locals(Store *store, GHashTable *named, GError **error)
+{
+    g_autoptr(GPtrArray) rows = journal_load_locals(store->disk, error);
+
+    if (!rows)
+        return FALSE;
+    g_ptr_array_set_free_func(rows, NULL);
+    for (guint i = 0; i < rows->len; i++) {
+        add_number(named, ((JournalLocal *)g_ptr_array_index(rows, i))->stage);
+        restore(store, g_ptr_array_index(rows, i));
+    }
+    return TRUE;
+}
+
+/* -- Stages that nothing names ----------------------------------------------------------------- */
+
+/* A stage is made before its row is durable, so one without a row may hold the first octets of a
+ * file; a sealed one without an entry is a copy of what its file holds. */
+static gboolean sweep_stages(Store *store, GHashTable *named, GError **error)
+{
+    g_autoptr(GPtrArray) entries = store_queue(store);
+    g_autoptr(GArray) found = stage_list(store->disk, error);
+
+    if (!found)
+        return FALSE;
+    for (guint i = 0; i < entries->len; i++)
+        add_number(named, ((const JournalEntry *)g_ptr_array_index(entries, i))->stage);
+    for (guint i = 0; i < found->len; i++) {
+        guint64 number = g_array_index(found, guint64, i);
+
+        if (!g_hash_table_contains(named, &number))
+            lose(store, NULL, number, "mailfs ended before it could note what this is");
+    }
+    return TRUE;
+}
+
+gboolean store_changes_load(Store *store, GError **error)
+{
+    g_autoptr(GHashTable) named =
+        g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+
+    /* What restore() begins anew gets a stage of its own while the others are looked at: those are
+     * made on the disk's thread, so the list is taken before. */
+    return load_entries(store, error) && load_locals(store, named, error) &&
+           sweep_stages(store, named, error);
+}
+
+void store_changes_unload(Store *store)
+{
+    g_list_free_full(store->losing, lost_free);
+}

@@ -1,0 +1,949 @@
+/* A change's life: the journal, its turn, who waits for it, and the queue that people see.
+ *
+ * The list of changes is in the order in which they were asked for.  One has its turn when the
+ * account is online and nothing earlier is about the same messages.  What a kind does then is its
+ * own (change-*.c); everything that must be done in the right order for all of them is here: no
+ * job goes out before the entry that names it is durable (J2, J3), nobody is answered before the
+ * server was, and what is given up leaves a line in the queue.
+ *
+ * In the usual case, online and nothing in the way, PREP and SENT are one commit: the entry is
+ * first written as SENT, which only means that a search is due if the answer never comes.
+ */
+#include "store/change-internal.h"
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/io.h"
+#include "base/limits.h"
+
+#include <string.h>
+
+enum {
+    /* Refusals that the queue remembers; the oldest go first. */
+    MAX_FAILED = 200,
+    FIRST_RETRY_MS = 250,
+};
+
+struct StoreChange {
+    Store *store;
+    Change *change; /* NULL once it is over */
+    StoreFunc func;
+    gpointer user;
+    guint source;
+    GError *error;
+    gint64 last_progress;
+    StoreChange **place; /* whoever else knows of it; or NULL */
+};
+
+static void schedule(Store *store);
+
+/* -- Who waits --------------------------------------------------------------------------------- */
+
+static StoreChange *waiter_new(Store *store, Change *change, StoreFunc func, gpointer user)
+{
+    StoreChange *waiter = g_new0(StoreChange, 1);
+
+    waiter->store = store;
+    waiter->change = change;
+    waiter->func = func;
+    waiter->user = user;
+    waiter->last_progress = deadline_now();
+    return waiter;
+}
+
+static void waiter_free(StoreChange *waiter)
+{
+    if (waiter->place)
+        *waiter->place = NULL;
+    g_clear_error(&waiter->error);
+    g_free(waiter);
+}
+
+static gboolean call_waiter(gpointer user)
+{
+    StoreChange *waiter = user;
+    StoreFunc func = waiter->func;
+    gpointer data = waiter->user;
+    g_autoptr(GError) error = g_steal_pointer(&waiter->error);
+
+    waiter_free(waiter);
+    func(error, data);
+    return G_SOURCE_REMOVE;
+}
+
+static void answer(StoreChange *waiter, const GError *error)
+{
+    waiter->change = NULL;
+    waiter->error = error ? g_error_copy(error) : NULL;
+    waiter->last_progress = deadline_now();
+    waiter->source = g_idle_add_full(G_PRIORITY_DEFAULT, call_waiter, waiter, NULL);
+}
+
+static void answer_all(Change *change, const GError *error)
+{
+    for (guint i = 0; i < change->waiters->len; i++)
+        answer(g_ptr_array_index(change->waiters, i), error);
+    g_ptr_array_set_size(change->waiters, 0);
+}
+
+StoreChange *change_add_waiter(Change *change, StoreFunc func, gpointer user)
+{
+    StoreChange *waiter = waiter_new(change->store, change, func, user);
+
+    g_ptr_array_add(change->waiters, waiter);
+    return waiter;
+}
+
+StoreChange *change_waiter(Store *store, StoreChange **place, StoreFunc func, gpointer user)
+{
+    StoreChange *waiter = waiter_new(store, NULL, func, user);
+
+    waiter->place = place;
+    *place = waiter;
+    return waiter;
+}
+
+void change_waiter_answer(StoreChange *waiter, const GError *error)
+{
+    if (waiter->place)
+        *g_steal_pointer(&waiter->place) = NULL;
+    answer(waiter, error);
+}
+
+StoreChange *change_answer(Store *store, const GError *error, StoreFunc func, gpointer user)
+{
+    StoreChange *waiter = waiter_new(store, NULL, func, user);
+
+    answer(waiter, error);
+    return waiter;
+}
+
+void store_change_forget(StoreChange *waiter)
+{
+    if (waiter->change)
+        g_ptr_array_remove(waiter->change->waiters, waiter);
+    if (waiter->source)
+        g_source_remove(waiter->source);
+    waiter->store->drains = g_list_remove(waiter->store->drains, waiter);
+    waiter_free(waiter);
+}
+
+/* One that waits for its turn is patient as long as those before it get on. */
+gint64 store_change_progress(const StoreChange *waiter)
+{
+    const Change *change = waiter->change;
+
+    if (!change)
+        return waiter->last_progress;
+    return change->phase == CHANGE_AT_WORK
+               ? change->last_progress
+               : MAX(change->last_progress, waiter->store->change_progress);
+}
+
+gboolean store_change_is_upload(const StoreChange *waiter)
+{
+    return waiter->change && waiter->change->entry->kind == JOURNAL_CREATE &&
+           waiter->change->n_sent > 0;
+}
+
+static void progress(Change *change)
+{
+    change->last_progress = change->store->change_progress = deadline_now();
+}
+
+/* -- Making and ending ------------------------------------------------------------------------- */
+
+static const ChangeOps *const kinds[JOURNAL_N_KINDS] = {
+    [JOURNAL_CREATE] = &change_create_ops,   [JOURNAL_COPY] = &change_transfer_ops,
+    [JOURNAL_MOVE] = &change_transfer_ops,   [JOURNAL_EXPUNGE] = &change_expunge_ops,
+    [JOURNAL_FLAGS] = &change_flags_ops,     [JOURNAL_MAILBOX] = &change_mailbox_ops,
+};
+
+Change *change_from_entry(Store *store, JournalEntry *entry)
+{
+    Change *change = g_new0(Change, 1);
+
+    change->store = store;
+    change->ops = kinds[entry->kind];
+    change->entry = entry;
+    change->waiters = g_ptr_array_new();
+    if (!entry->messages)
+        entry->messages = g_array_new(FALSE, TRUE, sizeof(JournalMessage));
+    progress(change);
+    store->changes = g_list_append(store->changes, change);
+    return change;
+}
+
+Change *change_new(Store *store, JournalKind kind, Mailbox *mailbox)
+{
+    JournalEntry *entry = journal_entry_new(kind);
+
+    entry->id = journal_next_id(store->disk);
+    entry->state = JOURNAL_PREP;
+    entry->made = store_now();
+    if (mailbox) {
+        entry->mailbox = mailbox->number;
+        entry->wire = g_strdup(mailbox->wire);
+        entry->uidvalidity = mailbox->uidvalidity;
+    }
+    return change_from_entry(store, entry);
+}
+
+static void change_free(Change *change)
+{
+    for (guint i = 0; i < change->waiters->len; i++)
+        waiter_free(g_ptr_array_index(change->waiters, i));
+    g_ptr_array_unref(change->waiters);
+    if (change->ready)
+        store_wait_cancel(change->ready);
+    journal_entry_free(change->entry);
+    job_free(change->next_job);
+    local_unref(change->file);
+    g_free(change->scratch_name);
+    g_free(change);
+}
+
+static void tell_state(Store *store)
+{
+    store->params.observer->state_changed(store, store->params.user);
+}
+
+static void resume_sync(Store *store, guint16 number)
+{
+    Mailbox *mailbox = number ? account_find_number(store->account, number) : NULL;
+
+    if (mailbox && !store_is_changing(store, mailbox))
+        store_sync_resume(store, mailbox);
+}
+
+static void answer_drains(Store *store)
+{
+    g_autoptr(GList) drains = NULL;
+
+    if (store->changes)
+        return;
+    drains = g_steal_pointer(&store->drains);
+    for (GList *link = drains; link; link = link->next)
+        answer(link->data, NULL);
+}
+
+/* Out of the list; @error for who still waits, NULL: it is done. */
+static void end(Change *change, const GError *error)
+{
+    Store *store = change->store;
+    guint16 mailbox = change->entry->mailbox, target = change->entry->target_mailbox;
+
+    g_assert(!change->is_saving);
+    answer_all(change, error);
+    store->changes = g_list_remove(store->changes, change);
+    change_free(change);
+    resume_sync(store, mailbox);
+    resume_sync(store, target);
+    schedule(store);
+    answer_drains(store);
+    tell_state(store);
+}
+
+/* -- The journal ------------------------------------------------------------------------------- */
+
+/* J6: what the disk did not take, it may have lost without saying so the next time. */
+static void lose_faith(Store *store, const GError *error)
+{
+    if (store->write_failure || !mail_error_is(error, MAIL_ERROR_CACHE))
+        return;
+    store->write_failure = g_strdup_printf(
+        "%s takes no changes until it is mounted again: the journal could not be written: %s",
+        store->account->id, error->message);
+    g_critical("%s", store->write_failure);
+}
+
+static void on_saved(const GError *error, gpointer user)
+{
+    Change *change = user;
+    void (*then)(Change *) = change->then;
+
+    change->is_saving = FALSE;
+    if (!error) {
+        change->was_saved = TRUE;
+        then(change);
+        return;
+    }
+    lose_faith(change->store, error);
+    if (change->entry->state == JOURNAL_HALF) {
+        change_postpone(change, error);
+        return;
+    }
+    g_clear_pointer(&change->next_job, job_free);
+    if (change->ops->undo)
+        change->ops->undo(change, error);
+    g_message("%s: %s was not begun: %s", change->store->account->id,
+              journal_kind_name(change->entry->kind), error->message);
+    end(change, error);
+}
+
+void change_save(Change *change, DiskBatch *batch, void (*then)(Change *change))
+{
+    g_assert(!change->is_saving);
+    if (!batch)
+        batch = disk_batch_new();
+    disk_batch_put_journal(batch, change->entry);
+    change->is_saving = TRUE;
+    change->then = then;
+    disk_submit(change->store->disk, batch, on_saved, change);
+}
+
+/* -- Jobs -------------------------------------------------------------------------------------- */
+
+Job *change_job(JobKind kind, const char *wire, guint32 uidvalidity)
+{
+    Job *job = job_new(kind, JOB_INTERACTIVE);
+
+    job->wire = g_strdup(wire);
+    job->uidvalidity = uidvalidity;
+    return job;
+}
+
+Job *change_own_job(const Change *change, JobKind kind)
+{
+    Job *job = change_job(kind, change->entry->wire, change->entry->uidvalidity);
+
+    job->mailbox = change->entry->mailbox;
+    return job;
+}
+
+void change_fill_messages(const Change *change, Job *job)
+{
+    GArray *messages = g_array_new(FALSE, TRUE, sizeof(ChangeMessage));
+
+    for (guint i = 0; i < change->entry->messages->len; i++) {
+        const JournalMessage *each =
+            &g_array_index(change->entry->messages, JournalMessage, i);
+        ChangeMessage message = {.uid = each->uid, .date = each->date, .size = each->size};
+
+        if (!each->is_done)
+            g_array_append_val(messages, message);
+    }
+    job->change->messages = messages;
+}
+
+void change_submit(Change *change, Job *job)
+{
+    change->phase = CHANGE_AT_WORK;
+    change->job = job->id;
+    store_submit(change->store, job);
+}
+
+static void submit_next(Change *change)
+{
+    change_submit(change, g_steal_pointer(&change->next_job));
+}
+
+void change_send(Change *change, JournalState state, Job *job)
+{
+    if (change->entry->state == state && change->was_saved) {
+        change_submit(change, job);
+        return;
+    }
+    change->entry->state = state;
+    change->next_job = job;
+    change_save(change, NULL, submit_next);
+}
+
+static Change *find_by_job(const Store *store, guint64 job)
+{
+    for (GList *link = store->changes; link; link = link->next)
+        if (((Change *)link->data)->job == job)
+            return link->data;
+    return NULL;
+}
+
+void store_changes_done(Store *store, Event *event)
+{
+    Change *change = find_by_job(store, event->done->id);
+
+    if (!change)
+        return;
+    change->job = 0;
+    progress(change);
+    change->ops->answered(change, event->done, event->error);
+}
+
+void store_changes_sent(Store *store, const Event *event)
+{
+    Change *change = find_by_job(store, event->job);
+
+    if (!change)
+        return;
+    change->n_sent = event->received;
+    progress(change);
+}
+
+/* -- Turns ------------------------------------------------------------------------------------- */
+
+typedef struct {
+    guint16 mailbox;
+    guint64 item;
+} Key;
+
+static GArray *keys_of(const JournalEntry *entry)
+{
+    GArray *keys = g_array_new(FALSE, TRUE, sizeof(Key));
+
+    if (entry->item)
+        g_array_append_vals(keys, &(Key){entry->mailbox, entry->item}, 1);
+    for (guint i = 0; i < entry->messages->len; i++) {
+        const JournalMessage *each = &g_array_index(entry->messages, JournalMessage, i);
+
+        g_array_append_vals(keys, &(Key){entry->mailbox, each->item}, 1);
+        if (each->new_item)
+            g_array_append_vals(keys, &(Key){entry->target_mailbox, each->new_item}, 1);
+    }
+    return keys;
+}
+
+static gboolean share_a_key(const GArray *a, const GArray *b)
+{
+    for (guint i = 0; i < a->len; i++)
+        for (guint k = 0; k < b->len; k++) {
+            const Key *x = &g_array_index(a, Key, i), *y = &g_array_index(b, Key, k);
+
+            if (x->mailbox == y->mailbox && x->item == y->item)
+                return TRUE;
+        }
+    return FALSE;
+}
+
+/* Renaming or deleting a mailbox is about everything in it and below; they are rare enough to be
+ * about everything. */
+static gboolean conflicts(const Change *a, const Change *b)
+{
+    g_autoptr(GArray) keys_a = NULL, keys_b = NULL;
+
+    if (a->entry->kind == JOURNAL_MAILBOX || b->entry->kind == JOURNAL_MAILBOX)
+        return TRUE;
+    keys_a = keys_of(a->entry);
+    keys_b = keys_of(b->entry);
+    return share_a_key(keys_a, keys_b);
+}
+
+/* Nothing earlier is in its way.  One that waits for a server that is busy is in nobody's. */
+static gboolean is_free(const Store *store, const Change *change)
+{
+    for (GList *link = store->changes; link && link->data != change; link = link->next)
+        if (conflicts(link->data, change))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean is_due(const Change *change)
+{
+    return change->phase == CHANGE_WAITING && !change->is_saving &&
+           change->store->link == LINK_ONLINE &&
+           (!change->retry || deadline_passed(change->retry));
+}
+
+/* The first whose turn it is.  Long queues are mostly files that have nothing to do with each
+ * other, so what is compared is bounded. */
+static Change *next_due(const Store *store)
+{
+    enum { LOOK_AT = 64 };
+    guint n = 0;
+
+    for (GList *link = store->changes; link && n < LOOK_AT; link = link->next) {
+        Change *change = link->data;
+
+        n += change->phase != CHANGE_AT_WORK;
+        if (is_due(change) && is_free(store, change))
+            return change;
+    }
+    return NULL;
+}
+
+static void take_turn(Change *change);
+
+static void on_ready(const GError *error, gpointer user)
+{
+    Change *change = user;
+
+    change->ready = NULL;
+    if (!error)
+        take_turn(change);
+    else if (change_is_temporary(error))
+        change_postpone(change, error);
+    else
+        change_refuse(change, NULL, error);
+}
+
+/* A machine looks at the rows of its mailbox, so they must be here.  While it waits for them it is
+ * not at work, or the listing would be held back for its sake. */
+static void take_turn(Change *change)
+{
+    Store *store = change->store;
+    Mailbox *mailbox = change->entry->mailbox ? change_mailbox(change) : NULL;
+
+    progress(change);
+    if (mailbox && !store_is_ready(store, mailbox)) {
+        change->phase = CHANGE_PREPARING;
+        change->ready = store_wait(store, mailbox, on_ready, change);
+        return;
+    }
+    change->phase = CHANGE_AT_WORK;
+    change->ops->step(change);
+}
+
+static gboolean run_due(gpointer user)
+{
+    Store *store = user;
+    Change *change;
+
+    store->change_timer = 0;
+    while ((change = next_due(store)))
+        take_turn(change);
+    schedule(store);
+    return G_SOURCE_REMOVE;
+}
+
+/* Comes back when something is due: now, or at the earliest retry. */
+static void schedule(Store *store)
+{
+    gint64 ms = -1;
+
+    if (store->change_timer) {
+        g_source_remove(store->change_timer);
+        store->change_timer = 0;
+    }
+    if (next_due(store)) {
+        store->change_timer = g_idle_add_full(G_PRIORITY_DEFAULT, run_due, store, NULL);
+        return;
+    }
+    if (store->link != LINK_ONLINE)
+        return;
+    for (GList *link = store->changes; link; link = link->next) {
+        const Change *change = link->data;
+        int left = deadline_poll_ms(change->retry);
+
+        if (change->phase == CHANGE_WAITING && change->retry && left >= 0)
+            ms = ms < 0 ? left : MIN(ms, left);
+    }
+    if (ms > 0)
+        store->change_timer = g_timeout_add((guint)ms + 1, run_due, store);
+}
+
+static gboolean may_queue(const Store *store)
+{
+    return store->params.config->offline == CONFIG_OFFLINE_QUEUE;
+}
+
+/* No connection: who waits hears of it.  What nobody was promised and nobody will miss is taken
+ * back; a file's octets, which may exist nowhere else, stay in the queue. */
+static void give_back(Change *change)
+{
+    Store *store = change->store;
+    g_autoptr(GError) error = NULL;
+
+    store_fail_offline(store, &error);
+    if (may_queue(store)) {
+        change->was_queued = TRUE;
+        answer_all(change, NULL);
+    } else if (change->entry->state == JOURNAL_PREP && change->entry->kind != JOURNAL_CREATE &&
+               change->waiters->len > 0) {
+        DiskBatch *batch = disk_batch_new();
+
+        disk_batch_remove_journal(batch, change->entry->id);
+        disk_submit(store->disk, batch, NULL, NULL);
+        if (change->ops->undo)
+            change->ops->undo(change, error);
+        end(change, error);
+    } else {
+        answer_all(change, error);
+    }
+}
+
+/* PREP is durable (or the change comes back): it waits. */
+static void wait_for_turn(Change *change)
+{
+    Store *store = change->store;
+
+    change->phase = CHANGE_WAITING;
+    if (store->link > LINK_ONLINE)
+        give_back(change);
+    schedule(store);
+    tell_state(store);
+}
+
+void change_begin(Change *change)
+{
+    Store *store = change->store;
+
+    if (store->link == LINK_ONLINE && is_free(store, change))
+        take_turn(change);
+    else
+        change_save(change, NULL, wait_for_turn);
+}
+
+void store_changes_link(Store *store)
+{
+    g_autoptr(GList) changes = g_list_copy(store->changes);
+
+    for (GList *link = changes; link; link = link->next) {
+        Change *change = link->data;
+
+        if (store->link == LINK_ONLINE)
+            change->retry = 0;
+        else if (store->link > LINK_ONLINE && change->phase == CHANGE_WAITING &&
+                 !change->is_saving)
+            give_back(change);
+    }
+    schedule(store);
+}
+
+void change_abandon(Change *change, const GError *error)
+{
+    lose_faith(change->store, error);
+    g_message("%s: %s: %s", change->store->account->id, journal_kind_name(change->entry->kind),
+              error->message);
+    end(change, error);
+}
+
+/* -- Ends -------------------------------------------------------------------------------------- */
+
+void change_finish(Change *change, DiskBatch *batch)
+{
+    Store *store = change->store;
+
+    if (!batch)
+        batch = disk_batch_new();
+    disk_batch_remove_journal(batch, change->entry->id);
+    disk_submit(store->disk, batch, NULL, NULL);
+    end(change, NULL);
+}
+
+/* What is worth a line in the queue: what a person might want to know or try again, and not that
+ * somebody else was faster. */
+static gboolean is_worth_keeping(const Change *change, const GError *error)
+{
+    gboolean was_heard = change->waiters->len > 0 && !change->was_queued;
+
+    return change->entry->kind == JOURNAL_CREATE || !was_heard ||
+           !(mail_error_is(error, MAIL_ERROR_GONE) || mail_error_is(error, MAIL_ERROR_EXISTS) ||
+             mail_error_is(error, MAIL_ERROR_NOTEMPTY) || mail_error_is(error, MAIL_ERROR_BUSY));
+}
+
+static void forget_failed(Store *store, guint i, DiskBatch *batch)
+{
+    const JournalEntry *entry = g_ptr_array_index(store->failed, i);
+
+    disk_batch_remove_journal(batch, entry->id);
+    if (entry->stage)
+        stage_remove(store->disk, entry->stage);
+    g_ptr_array_remove_index(store->failed, i);
+}
+
+void change_refuse(Change *change, DiskBatch *batch, const GError *error)
+{
+    Store *store = change->store;
+    JournalEntry *entry = change->entry;
+
+    if (!batch)
+        batch = disk_batch_new();
+    if (change->ops->undo)
+        change->ops->undo(change, error);
+    g_warning("%s: %s in %s was refused: %s", store->account->id, journal_kind_name(entry->kind),
+              entry->wire ? entry->wire : entry->name, error->message);
+    if (is_worth_keeping(change, error)) {
+        JournalEntry *kept = journal_entry_copy(entry);
+
+        kept->state = JOURNAL_FAILED;
+        g_free(kept->reason);
+        kept->reason = g_strdup(error->message);
+        disk_batch_put_journal(batch, kept);
+        g_ptr_array_add(store->failed, kept);
+        while (store->failed->len > MAX_FAILED)
+            forget_failed(store, 0, batch);
+    } else {
+        disk_batch_remove_journal(batch, entry->id);
+        if (entry->stage)
+            stage_remove(store->disk, entry->stage);
+    }
+    disk_submit(store->disk, batch, NULL, NULL);
+    end(change, error);
+}
+
+gboolean change_is_temporary(const GError *error)
+{
+    return mail_error_is_connection(error) || mail_error_is(error, MAIL_ERROR_CANCELLED) ||
+           mail_error_is(error, MAIL_ERROR_BUSY) || mail_error_is(error, MAIL_ERROR_AUTH) ||
+           mail_error_is(error, MAIL_ERROR_LOCKED);
+}
+
+void change_postpone(Change *change, const GError *error)
+{
+    JournalEntry *entry = change->entry;
+    gint64 ms = (gint64)FIRST_RETRY_MS << MIN(entry->n_tries, 10);
+
+    g_debug("%s: change %" G_GUINT64_FORMAT " waits: %s", change->store->account->id, entry->id,
+            error->message);
+    entry->n_tries++;
+    g_free(entry->reason);
+    entry->reason = g_strdup(error->message);
+    change->retry = deadline_in_ms(MIN(ms, LIMIT_BACKOFF_SECONDS * 1000LL));
+    change->n_sent = 0;
+    wait_for_turn(change);
+    /* What came meanwhile is to be seen, for this may take long. */
+}
+
+/* -- Looking around ---------------------------------------------------------------------------- */
+
+Mailbox *change_mailbox(const Change *change)
+{
+    return account_find_number(change->store->account, change->entry->mailbox);
+}
+
+Mailbox *change_target(const Change *change)
+{
+    return account_find_number(change->store->account, change->entry->target_mailbox);
+}
+
+Message *change_message(const Change *change, const JournalMessage *message)
+{
+    const Mailbox *mailbox = change_mailbox(change);
+
+    return mailbox ? mailbox_find_item(mailbox, message->item) : NULL;
+}
+
+void change_add_message(Change *change, const Message *message, guint64 new_item)
+{
+    JournalMessage each = {
+        .item = message->item,
+        .new_item = new_item,
+        .date = message->date,
+        .size = message->size,
+        .uid = message->uid,
+    };
+
+    g_array_append_val(change->entry->messages, each);
+}
+
+gboolean store_is_changing(const Store *store, const Mailbox *mailbox)
+{
+    for (GList *link = store->changes; link; link = link->next) {
+        const Change *change = link->data;
+
+        if (change->phase == CHANGE_AT_WORK &&
+            (change->entry->mailbox == mailbox->number ||
+             change->entry->target_mailbox == mailbox->number))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean store_may_change(const Store *store, const Mailbox *mailbox, GError **error)
+{
+    if (store->write_failure)
+        return mail_fail(error, MAIL_ERROR_READONLY, "%s", store->write_failure);
+    if (mailbox && mailbox->is_readonly)
+        return mail_fail(error, MAIL_ERROR_DENIED,
+                         "the server gives no right to change anything in %s", mailbox->wire);
+    if (store->link > LINK_ONLINE && !may_queue(store))
+        return store_fail_offline(store, error);
+    return TRUE;
+}
+
+/* -- The queue --------------------------------------------------------------------------------- */
+
+static gint by_id(gconstpointer a, gconstpointer b)
+{
+    const JournalEntry *x = *(JournalEntry *const *)a, *y = *(JournalEntry *const *)b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+GPtrArray *store_queue(const Store *store)
+{
+    GPtrArray *entries = g_ptr_array_new();
+
+    for (GList *link = store->changes; link; link = link->next)
+        g_ptr_array_add(entries, ((Change *)link->data)->entry);
+    for (guint i = 0; i < store->failed->len; i++)
+        g_ptr_array_add(entries, g_ptr_array_index(store->failed, i));
+    g_ptr_array_sort(entries, by_id);
+    return entries;
+}
+
+guint store_queue_pending(const Store *store, gint64 *ret_oldest)
+{
+    guint n = 0;
+
+    *ret_oldest = 0;
+    for (GList *link = store->changes; link; link = link->next, n++) {
+        const Change *change = link->data;
+
+        if (*ret_oldest == 0 || change->entry->made < *ret_oldest)
+            *ret_oldest = change->entry->made;
+    }
+    return n;
+}
+
+guint store_queue_failed(const Store *store)
+{
+    return store->failed->len;
+}
+
+void store_queue_traffic(const Store *store, guint64 *ret_sent, guint64 *ret_total)
+{
+    *ret_sent = *ret_total = 0;
+    for (GList *link = store->changes; link; link = link->next) {
+        const Change *change = link->data;
+
+        *ret_sent += change->n_sent;
+        *ret_total += change->entry->size;
+    }
+}
+
+static Change *find_by_id(const Store *store, guint64 id)
+{
+    for (GList *link = store->changes; link; link = link->next)
+        if (((Change *)link->data)->entry->id == id)
+            return link->data;
+    return NULL;
+}
+
+static gboolean no_such(guint64 id, GError **error)
+{
+    return mail_fail(error, MAIL_ERROR_GONE,
+                     "the queue has no entry %" G_GUINT64_FORMAT "; see: mailfs queue list", id);
+}
+
+gboolean store_queue_retry(Store *store, guint64 id, GError **error)
+{
+    Change *waiting = id ? find_by_id(store, id) : NULL;
+    gboolean is_found = id == 0 || waiting;
+
+    for (guint i = store->failed->len; i > 0; i--) {
+        JournalEntry *entry = g_ptr_array_index(store->failed, i - 1);
+        Change *change;
+
+        if (id && entry->id != id)
+            continue;
+        is_found = TRUE;
+        change = change_from_entry(store, journal_entry_copy(entry));
+        g_ptr_array_remove_index(store->failed, i - 1);
+        change->entry->state = JOURNAL_PREP;
+        change->was_queued = TRUE;
+        change_save(change, NULL, wait_for_turn);
+    }
+    for (GList *link = store->changes; link; link = link->next)
+        if (id == 0 || link->data == waiting)
+            ((Change *)link->data)->retry = 0;
+    schedule(store);
+    return is_found || no_such(id, error);
+}
+
+/* The octets of what is given up, where no file has them: they are kept. */
+static void keep_octets(Store *store, const JournalEntry *entry)
+{
+    const Mailbox *mailbox = account_find_number(store->account, entry->mailbox);
+    g_autofree char *path = mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
+    int fd = entry->stage ? stage_open(store->disk, entry->stage, NULL) : -1;
+    StageLost lost = {path, entry->name, "given up by: mailfs queue drop"};
+
+    if (fd < 0)
+        return;
+    stage_lose(store->disk, fd, &lost, NULL, NULL);
+    io_close_auto(&fd);
+    stage_remove(store->disk, entry->stage);
+}
+
+static void drop_waiting(Change *change)
+{
+    Store *store = change->store;
+    DiskBatch *batch = disk_batch_new();
+    g_autoptr(GError) error = NULL;
+
+    mail_fail(&error, MAIL_ERROR_CANCELLED, "given up by: mailfs queue drop");
+    keep_octets(store, change->entry);
+    if (change->file)
+        local_drop(change->file, batch);
+    else if (change->ops->undo)
+        change->ops->undo(change, error);
+    disk_batch_remove_journal(batch, change->entry->id);
+    disk_submit(store->disk, batch, NULL, NULL);
+    end(change, error);
+}
+
+gboolean store_queue_drop(Store *store, guint64 id, GError **error)
+{
+    g_autoptr(GList) changes = g_list_copy(store->changes);
+    DiskBatch *batch = disk_batch_new();
+    gboolean is_found = id == 0;
+
+    for (guint i = store->failed->len; i > 0; i--)
+        if (id == 0 || ((JournalEntry *)g_ptr_array_index(store->failed, i - 1))->id == id) {
+            forget_failed(store, i - 1, batch);
+            is_found = TRUE;
+        }
+    disk_submit(store->disk, batch, NULL, NULL);
+    for (GList *link = changes; link; link = link->next) {
+        Change *change = link->data;
+        gboolean is_safe = change->phase == CHANGE_WAITING && !change->is_saving &&
+                           change->entry->state == JOURNAL_PREP;
+
+        if (id && change->entry->id != id)
+            continue;
+        if (is_safe)
+            drop_waiting(change);
+        else if (id)
+            return mail_fail(error, MAIL_ERROR_BUSY,
+                             "entry %" G_GUINT64_FORMAT " may have reached the server already; "
+                             "what became of it is found out at the next connection", id);
+        is_found = TRUE;
+    }
+    tell_state(store);
+    return is_found || no_such(id, error);
+}
+
+StoreChange *store_drain(Store *store, StoreFunc func, gpointer user)
+{
+    StoreChange *waiter = waiter_new(store, NULL, func, user);
+
+    if (store->changes)
+        store->drains = g_list_append(store->drains, waiter);
+    else
+        answer(waiter, NULL);
+    return waiter;
+}
+
+int store_queue_open(const Store *store, guint64 id, GError **error)
+{
+    const Change *change = find_by_id(store, id);
+    const JournalEntry *entry = change ? change->entry : NULL;
+
+    for (guint i = 0; !entry && i < store->failed->len; i++)
+        if (((JournalEntry *)g_ptr_array_index(store->failed, i))->id == id)
+            entry = g_ptr_array_index(store->failed, i);
+    if (!entry || !entry->stage) {
+        no_such(id, error);
+        return -1;
+    }
+    return stage_open(store->disk, entry->stage, error);
+}
+
+/* -- Life -------------------------------------------------------------------------------------- */
+
+void store_changes_init(Store *store)
+{
+    store->failed = g_ptr_array_new_with_free_func((GDestroyNotify)journal_entry_free);
+    store->parked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+    g_queue_init(&store->removals);
+}
+
+void store_changes_clear(Store *store)
+{
+    if (store->change_timer)
+        g_source_remove(store->change_timer);
+    g_list_free_full(store->changes, (GDestroyNotify)change_free);
+    g_list_free_full(store->drains, (GDestroyNotify)waiter_free);
+    g_ptr_array_unref(store->failed);
+    g_hash_table_unref(store->parked);
+    g_queue_clear_full(&store->removals, g_free);
+    g_free(store->write_failure);
+}

@@ -1,0 +1,507 @@
+/* Local files.  See local.h.
+ *
+ * One array a mailbox, by item; there are a handful at any time, so nothing here is indexed.  The
+ * row of a file is written when it appears and when something changes that a restart must know;
+ * the octets need no row, they are in the stage.
+ */
+#include "store/local.h"
+#include "base/error.h"
+#include "base/io.h"
+#include "base/limits.h"
+#include "store/change-internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* -- Names ------------------------------------------------------------------------------------- */
+
+gboolean local_is_junk_name(const char *name)
+{
+    static const char *const junk[] = {".DS_Store", ".directory",   "Thumbs.db", "desktop.ini",
+                                       ".git",      ".hg",          ".svn",      ".bzr",
+                                       ".Trash",    ".hidden",      ".nomedia",  ".stfolder",
+                                       ".localized", ".AppleDouble", NULL};
+
+    return g_strv_contains(junk, name) || g_str_has_prefix(name, ".Trash-") ||
+           g_str_has_prefix(name, "._") || g_str_has_prefix(name, ".fuse_hidden");
+}
+
+/* sed -i makes "sed" and six letters or digits. */
+static gboolean is_sed_name(const char *name)
+{
+    if (!g_str_has_prefix(name, "sed") || strlen(name) != 9)
+        return FALSE;
+    for (const char *c = name + 3; *c; c++)
+        if (!g_ascii_isalnum(*c))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean local_is_scratch_name(const char *name)
+{
+    static const char *const ends[] = {"~", ".tmp", ".bak", ".swp", ".swo", ".orig", ".part"};
+    gsize length = strlen(name);
+
+    if (local_is_junk_name(name))
+        return FALSE;
+    for (guint i = 0; i < G_N_ELEMENTS(ends); i++)
+        if (g_str_has_suffix(name, ends[i]))
+            return TRUE;
+    return name[0] == '.' || (length > 2 && name[0] == '#' && name[length - 1] == '#') ||
+           g_str_equal(name, "4913") || is_sed_name(name);
+}
+
+/* -- The table --------------------------------------------------------------------------------- */
+
+static GPtrArray *table_of(const Store *store, const Mailbox *mailbox)
+{
+    return g_hash_table_lookup(store->locals, GUINT_TO_POINTER(mailbox->number));
+}
+
+LocalFile *local_nth(const Store *store, const Mailbox *mailbox, guint i)
+{
+    const GPtrArray *table = table_of(store, mailbox);
+
+    return table && i < table->len ? g_ptr_array_index(table, i) : NULL;
+}
+
+LocalFile *local_find_name(const Store *store, const Mailbox *mailbox, const char *name)
+{
+    LocalFile *file;
+
+    for (guint i = 0; (file = local_nth(store, mailbox, i)); i++)
+        if (g_str_equal(file->name, name))
+            return file;
+    return NULL;
+}
+
+LocalFile *local_find_item(const Store *store, const Mailbox *mailbox, guint64 item)
+{
+    LocalFile *file;
+
+    for (guint i = 0; (file = local_nth(store, mailbox, i)); i++)
+        if (file->item == item)
+            return file;
+    return NULL;
+}
+
+static void insert(LocalFile *file)
+{
+    GHashTable *locals = file->store->locals;
+    gpointer key = GUINT_TO_POINTER(file->mailbox->number);
+    GPtrArray *table = g_hash_table_lookup(locals, key);
+    guint at = 0;
+
+    if (!table) {
+        table = g_ptr_array_new();
+        g_hash_table_insert(locals, key, table);
+    }
+    while (at < table->len && ((LocalFile *)g_ptr_array_index(table, at))->item < file->item)
+        at++;
+    g_ptr_array_insert(table, (gint)at, file);
+}
+
+static void take_out(LocalFile *file)
+{
+    GPtrArray *table = table_of(file->store, file->mailbox);
+
+    if (table)
+        g_ptr_array_remove(table, file);
+}
+
+static void tell(LocalFile *file, const char *name)
+{
+    Store *store = file->store;
+
+    store->params.observer->local_changed(store, file->mailbox, file->item, name,
+                                          store->params.user);
+}
+
+/* -- Life -------------------------------------------------------------------------------------- */
+
+static LocalFile *file_new(Store *store, Mailbox *mailbox, LocalKind kind, const char *name)
+{
+    LocalFile *file = g_new0(LocalFile, 1);
+
+    file->store = store;
+    file->mailbox = mailbox;
+    file->kind = kind;
+    file->name = g_strdup(name);
+    file->written = store_now();
+    file->fd = -1;
+    file->n_refs = 1;
+    return file;
+}
+
+static void file_free(LocalFile *file)
+{
+    io_close_auto(&file->fd);
+    if (file->is_gone && file->stage)
+        stage_remove(file->store->disk, file->stage);
+    g_free(file->name);
+    g_free(file);
+}
+
+LocalFile *local_ref(LocalFile *file)
+{
+    file->n_refs++;
+    return file;
+}
+
+void local_unref(LocalFile *file)
+{
+    if (file && --file->n_refs == 0)
+        file_free(file);
+}
+
+static JournalLocal row_of(const LocalFile *file)
+{
+    return (JournalLocal){
+        .mailbox = file->mailbox->number,
+        .item = file->item,
+        .kind = file->kind,
+        .name = file->name,
+        .stage = file->stage,
+        .is_flushed = file->is_flushed,
+        .mtime = file->mtime,
+        .mode = file->mode,
+        .replaces = file->replaces,
+    };
+}
+
+void local_put(const LocalFile *file, DiskBatch *batch)
+{
+    JournalLocal row = row_of(file);
+
+    disk_batch_put_local(batch, &row);
+}
+
+static void put(LocalFile *file)
+{
+    DiskBatch *batch;
+
+    if (file->is_gone)
+        return;
+    batch = disk_batch_new();
+    local_put(file, batch);
+    disk_submit(file->store->disk, batch, NULL, NULL);
+}
+
+static LocalFile *begin(Store *store, Mailbox *mailbox, LocalKind kind, const char *name,
+                        GError **error)
+{
+    LocalFile *file;
+
+    if (!store_may_change(store, kind == LOCAL_SCRATCH ? NULL : mailbox, error) &&
+        kind != LOCAL_SCRATCH)
+        return NULL;
+    g_clear_error(error);
+    file = file_new(store, mailbox, kind, name);
+    file->fd = stage_new(store->disk, &file->stage, error);
+    if (file->fd >= 0)
+        return file;
+    file_free(file);
+    return NULL;
+}
+
+LocalFile *local_create(Store *store, Mailbox *mailbox, const char *name, LocalKind kind,
+                        GError **error)
+{
+    LocalFile *file = begin(store, mailbox, kind, name, error);
+
+    if (!file)
+        return NULL;
+    file->item = change_new_item(mailbox);
+    insert(file);
+    put(file);
+    mailbox_touch(mailbox, store_now());
+    tell(file, name);
+    return local_ref(file);
+}
+
+/* The kernel's page cache does the work; only a disk that is full makes it fail. */
+static gboolean copy_octets(int from, int to, GError **error)
+{
+    enum { CHUNK = 256 * 1024 };
+    g_autofree char *buffer = g_malloc(CHUNK);
+    goffset offset = 0;
+    gssize n;
+
+    while ((n = io_pread_all(from, buffer, CHUNK, offset, error)) > 0) {
+        if (!io_pwrite_all(to, buffer, (gsize)n, offset, error))
+            return FALSE;
+        offset += n;
+    }
+    return n == 0;
+}
+
+LocalFile *local_edit(Store *store, Mailbox *mailbox, Message *message, int fd, GError **error)
+{
+    LocalFile *file = local_find_item(store, mailbox, message->item);
+
+    if (file)
+        return local_ref(file);
+    file = begin(store, mailbox, LOCAL_EDIT, message->name, error);
+    if (!file)
+        return NULL;
+    if (fd >= 0 && !copy_octets(fd, file->fd, error)) {
+        file->is_gone = TRUE;
+        file_free(file);
+        return NULL;
+    }
+    file->item = message->item;
+    file->mode = message->mode;
+    insert(file);
+    put(file);
+    tell(file, file->name);
+    return local_ref(file);
+}
+
+LocalFile *local_restore(Store *store, const JournalLocal *row, GError **error)
+{
+    Mailbox *mailbox = account_find_number(store->account, row->mailbox);
+    LocalFile *file;
+    struct stat st;
+
+    if (!mailbox) {
+        mail_fail(error, MAIL_ERROR_GONE, "its mailbox is gone");
+        return NULL;
+    }
+    file = file_new(store, mailbox, row->kind, row->name);
+    file->item = row->item;
+    file->stage = row->stage;
+    file->is_flushed = row->is_flushed;
+    file->mtime = row->mtime;
+    file->mode = row->mode;
+    file->replaces = row->replaces;
+    file->fd = stage_open(store->disk, row->stage, error);
+    if (file->fd < 0) {
+        file_free(file);
+        return NULL;
+    }
+    if (fstat(file->fd, &st) == 0) {
+        file->written = st.st_mtime;
+        file->revision = st.st_size > 0;
+    }
+    insert(file);
+    return file;
+}
+
+/* -- Octets ------------------------------------------------------------------------------------ */
+
+guint64 local_size(const LocalFile *file)
+{
+    struct stat st;
+
+    return fstat(file->fd, &st) == 0 ? (guint64)st.st_size : 0;
+}
+
+static void was_written(LocalFile *file)
+{
+    file->revision++;
+    file->written = store_now();
+    file->mtime = 0;
+}
+
+gboolean local_write(LocalFile *file, const void *data, gsize length, goffset offset,
+                     GError **error)
+{
+    if ((guint64)offset + length > LIMIT_MESSAGE)
+        return mail_fail(error, MAIL_ERROR_TOOBIG, "%s would be larger than mailfs takes",
+                         file->name);
+    if (!io_pwrite_all(file->fd, data, length, offset, error))
+        return FALSE;
+    was_written(file);
+    return TRUE;
+}
+
+gboolean local_truncate(LocalFile *file, guint64 size, GError **error)
+{
+    if (size > LIMIT_MESSAGE)
+        return mail_fail(error, MAIL_ERROR_TOOBIG, "%s would be larger than mailfs takes",
+                         file->name);
+    if (size == local_size(file))
+        return TRUE;
+    if (ftruncate(file->fd, (off_t)size) < 0)
+        return mail_fail_errno(error, errno, "cannot change the length of %s", file->name);
+    was_written(file);
+    return TRUE;
+}
+
+void local_set_mtime(LocalFile *file, gint64 mtime)
+{
+    file->mtime = mtime;
+    put(file);
+}
+
+void local_set_mode(LocalFile *file, guint16 mode)
+{
+    file->mode = mode;
+    put(file);
+}
+
+/* Zero length is never sent: it is how nearly every program begins to write. */
+gboolean local_is_dirty(const LocalFile *file)
+{
+    return file->kind != LOCAL_SCRATCH && file->revision != file->committed &&
+           local_size(file) > 0;
+}
+
+/* Being made durable.  Kept in a list of the store, for the disk forgets what is not answered at
+ * its end. */
+typedef struct {
+    LocalFile *file;
+    StoreChange *waiter; /* NULL when nobody waits any more */
+} Sync;
+
+static void sync_free(gpointer data)
+{
+    Sync *sync = data;
+
+    local_unref(sync->file);
+    g_free(sync);
+}
+
+static void on_synced(const GError *error, gpointer user)
+{
+    Sync *sync = user;
+    Store *store = sync->file->store;
+
+    if (!error && !sync->file->is_gone) {
+        sync->file->is_flushed = TRUE;
+        put(sync->file);
+    }
+    if (sync->waiter)
+        change_waiter_answer(sync->waiter, error);
+    store->local_syncs = g_list_remove(store->local_syncs, sync);
+    sync_free(sync);
+}
+
+StoreChange *local_sync(LocalFile *file, StoreFunc func, gpointer user)
+{
+    Sync *sync = g_new(Sync, 1);
+    StoreChange *waiter = change_waiter(file->store, &sync->waiter, func, user);
+
+    sync->file = local_ref(file);
+    file->store->local_syncs = g_list_prepend(file->store->local_syncs, sync);
+    stage_sync(file->store->disk, file->fd, on_synced, sync);
+    return waiter;
+}
+
+/* -- Moves and ends ---------------------------------------------------------------------------- */
+
+void local_rename(LocalFile *file, const char *name)
+{
+    g_autofree char *before = g_steal_pointer(&file->name);
+
+    file->name = g_strdup(name);
+    put(file);
+    mailbox_touch(file->mailbox, store_now());
+    tell(file, before);
+    tell(file, name);
+}
+
+void local_move(LocalFile *file, Mailbox *to, const char *name)
+{
+    DiskBatch *batch = disk_batch_new();
+
+    disk_batch_remove_local(batch, file->mailbox->number, file->item);
+    take_out(file);
+    tell(file, file->name);
+    mailbox_touch(file->mailbox, store_now());
+    g_free(file->name);
+    file->name = g_strdup(name);
+    file->mailbox = to;
+    file->item = change_new_item(to);
+    file->replaces = 0;
+    if (file->kind == LOCAL_EDIT)
+        file->kind = LOCAL_NEW;
+    insert(file);
+    local_put(file, batch);
+    disk_submit(file->store->disk, batch, NULL, NULL);
+    mailbox_touch(to, store_now());
+    tell(file, name);
+}
+
+void local_drop(LocalFile *file, DiskBatch *batch)
+{
+    if (file->is_gone)
+        return;
+    disk_batch_remove_local(batch, file->mailbox->number, file->item);
+    take_out(file);
+    file->is_gone = TRUE;
+    tell(file, file->name);
+    local_unref(file); /* the store's */
+}
+
+void local_remove(LocalFile *file)
+{
+    DiskBatch *batch = disk_batch_new();
+
+    mailbox_touch(file->mailbox, store_now());
+    local_drop(file, batch);
+    disk_submit(file->store->disk, batch, NULL, NULL);
+}
+
+void local_add_writer(LocalFile *file)
+{
+    file->n_writers++;
+}
+
+/* What is committed and has no writer is the message's own affair; so is an edit that came to
+ * nothing. */
+static gboolean is_over(const LocalFile *file)
+{
+    if (file->kind == LOCAL_SCRATCH || file->n_writers > 0 || file->committing > 0)
+        return FALSE;
+    if (file->kind == LOCAL_EDIT)
+        return file->committed == file->revision || local_size(file) == 0;
+    return file->committed > 0 && file->committed == file->revision;
+}
+
+void local_remove_writer(LocalFile *file)
+{
+    g_assert(file->n_writers > 0);
+    file->n_writers--;
+    if (!file->is_gone && is_over(file))
+        local_remove(file);
+}
+
+void local_committed(LocalFile *file, DiskBatch *batch, guint revision)
+{
+    file->committed = revision;
+    if (file->committing == revision)
+        file->committing = 0;
+    file->replaces = 0;
+    if (file->is_gone)
+        return;
+    file->kind = LOCAL_EDIT;
+    if (is_over(file)) {
+        local_drop(file, batch);
+        return;
+    }
+    local_put(file, batch);
+    tell(file, file->name);
+}
+
+void local_init(Store *store)
+{
+    store->locals = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
+                                          (GDestroyNotify)g_ptr_array_unref);
+}
+
+/* Handles are closed by then: the table's references are the last. */
+void local_clear(Store *store)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_list_free_full(store->local_syncs, sync_free);
+    g_hash_table_iter_init(&iter, store->locals);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        for (guint i = 0; i < ((GPtrArray *)value)->len; i++)
+            local_unref(g_ptr_array_index((GPtrArray *)value, i));
+    g_hash_table_unref(store->locals);
+}
