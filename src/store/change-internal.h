@@ -1,6 +1,8 @@
 /* Between the files that change mailboxes:
  *
- *   change.c           a change's life: the journal, its turn, who waits for it, the queue
+ *   change.c           a change's life: the journal, its turn, its end
+ *   change-wait.c      who waits for it
+ *   change-queue.c     the queue that people see
  *   change-create.c    CREATE: a file becomes a message, perhaps in the place of another
  *   change-transfer.c  COPY and MOVE
  *   change-remove.c    what rm does: Trash, EXPUNGE, the brake
@@ -67,6 +69,18 @@ struct Change {
 extern const ChangeOps change_create_ops, change_transfer_ops, change_expunge_ops,
     change_flags_ops, change_mailbox_ops;
 
+/* -- change-wait.c ----------------------------------------------------------------------------- */
+
+void change_answer_all(Change *change, const GError *error);
+void change_waiter_free(gpointer waiter);
+/* Those who wait for the end of all changes, if this was it. */
+void change_answer_drains(Store *store);
+
+/* -- change-queue.c ---------------------------------------------------------------------------- */
+
+/* The @i-th of those that were refused is no more; its row goes with @batch. */
+void change_forget_failed(Store *store, guint i, DiskBatch *batch);
+
 /* -- change.c ---------------------------------------------------------------------------------- */
 
 /* A new change of the kind, with an entry that has an id, the mailbox (NULL for MAILBOX) and its
@@ -102,6 +116,13 @@ Job *change_job(JobKind kind, const char *wire, guint32 uidvalidity);
 Job *change_own_job(const Change *change, JobKind kind);
 /* The entry's messages (those that are not done) as ChangeMessages of @job. */
 void change_fill_messages(const Change *change, Job *job);
+
+/* PREP is durable, or the change comes back: it waits. */
+void change_wait_for_turn(Change *change);
+/* Sees to it that what is due has its turn. */
+void change_schedule(Store *store);
+/* Out of the list and freed; @error for who still waits, NULL: it is done. */
+void change_end(Change *change, const GError *error);
 
 /* Done: the entry's removal joins @batch (taken; may be NULL; the model's changes), who waits is
  * answered, the change freed. */

@@ -23,128 +23,6 @@ enum {
     FIRST_RETRY_MS = 250,
 };
 
-struct StoreChange {
-    Store *store;
-    Change *change; /* NULL once it is over */
-    StoreFunc func;
-    gpointer user;
-    guint source;
-    GError *error;
-    gint64 last_progress;
-    StoreChange **place; /* whoever else knows of it; or NULL */
-};
-
-static void schedule(Store *store);
-
-/* -- Who waits --------------------------------------------------------------------------------- */
-
-static StoreChange *waiter_new(Store *store, Change *change, StoreFunc func, gpointer user)
-{
-    StoreChange *waiter = g_new0(StoreChange, 1);
-
-    waiter->store = store;
-    waiter->change = change;
-    waiter->func = func;
-    waiter->user = user;
-    waiter->last_progress = deadline_now();
-    return waiter;
-}
-
-static void waiter_free(StoreChange *waiter)
-{
-    if (waiter->place)
-        *waiter->place = NULL;
-    g_clear_error(&waiter->error);
-    g_free(waiter);
-}
-
-static gboolean call_waiter(gpointer user)
-{
-    StoreChange *waiter = user;
-    StoreFunc func = waiter->func;
-    gpointer data = waiter->user;
-    g_autoptr(GError) error = g_steal_pointer(&waiter->error);
-
-    waiter_free(waiter);
-    func(error, data);
-    return G_SOURCE_REMOVE;
-}
-
-static void answer(StoreChange *waiter, const GError *error)
-{
-    waiter->change = NULL;
-    waiter->error = error ? g_error_copy(error) : NULL;
-    waiter->last_progress = deadline_now();
-    waiter->source = g_idle_add_full(G_PRIORITY_DEFAULT, call_waiter, waiter, NULL);
-}
-
-static void answer_all(Change *change, const GError *error)
-{
-    for (guint i = 0; i < change->waiters->len; i++)
-        answer(g_ptr_array_index(change->waiters, i), error);
-    g_ptr_array_set_size(change->waiters, 0);
-}
-
-StoreChange *change_add_waiter(Change *change, StoreFunc func, gpointer user)
-{
-    StoreChange *waiter = waiter_new(change->store, change, func, user);
-
-    g_ptr_array_add(change->waiters, waiter);
-    return waiter;
-}
-
-StoreChange *change_waiter(Store *store, StoreChange **place, StoreFunc func, gpointer user)
-{
-    StoreChange *waiter = waiter_new(store, NULL, func, user);
-
-    waiter->place = place;
-    *place = waiter;
-    return waiter;
-}
-
-void change_waiter_answer(StoreChange *waiter, const GError *error)
-{
-    if (waiter->place)
-        *g_steal_pointer(&waiter->place) = NULL;
-    answer(waiter, error);
-}
-
-StoreChange *change_answer(Store *store, const GError *error, StoreFunc func, gpointer user)
-{
-    StoreChange *waiter = waiter_new(store, NULL, func, user);
-
-    answer(waiter, error);
-    return waiter;
-}
-
-void store_change_forget(StoreChange *waiter)
-{
-    if (waiter->change)
-        g_ptr_array_remove(waiter->change->waiters, waiter);
-    if (waiter->source)
-        g_source_remove(waiter->source);
-    waiter->store->drains = g_list_remove(waiter->store->drains, waiter);
-    waiter_free(waiter);
-}
-
-/* One that waits for its turn is patient as long as those before it get on. */
-gint64 store_change_progress(const StoreChange *waiter)
-{
-    const Change *change = waiter->change;
-
-    if (!change)
-        return waiter->last_progress;
-    return change->phase == CHANGE_AT_WORK
-               ? change->last_progress
-               : MAX(change->last_progress, waiter->store->change_progress);
-}
-
-gboolean store_change_is_upload(const StoreChange *waiter)
-{
-    return waiter->change && waiter->change->entry->kind == JOURNAL_CREATE &&
-           waiter->change->n_sent > 0;
-}
-
 static void progress(Change *change)
 {
     change->last_progress = change->store->change_progress = deadline_now();
@@ -191,7 +69,7 @@ Change *change_new(Store *store, JournalKind kind, Mailbox *mailbox)
 static void change_free(Change *change)
 {
     for (guint i = 0; i < change->waiters->len; i++)
-        waiter_free(g_ptr_array_index(change->waiters, i));
+        change_waiter_free(g_ptr_array_index(change->waiters, i));
     g_ptr_array_unref(change->waiters);
     if (change->ready)
         store_wait_cancel(change->ready);
@@ -215,31 +93,20 @@ static void resume_sync(Store *store, guint16 number)
         store_sync_resume(store, mailbox);
 }
 
-static void answer_drains(Store *store)
-{
-    g_autoptr(GList) drains = NULL;
-
-    if (store->changes)
-        return;
-    drains = g_steal_pointer(&store->drains);
-    for (GList *link = drains; link; link = link->next)
-        answer(link->data, NULL);
-}
-
 /* Out of the list; @error for who still waits, NULL: it is done. */
-static void end(Change *change, const GError *error)
+void change_end(Change *change, const GError *error)
 {
     Store *store = change->store;
     guint16 mailbox = change->entry->mailbox, target = change->entry->target_mailbox;
 
     g_assert(!change->is_saving);
-    answer_all(change, error);
+    change_answer_all(change, error);
     store->changes = g_list_remove(store->changes, change);
     change_free(change);
     resume_sync(store, mailbox);
     resume_sync(store, target);
-    schedule(store);
-    answer_drains(store);
+    change_schedule(store);
+    change_answer_drains(store);
     tell_state(store);
 }
 
@@ -277,7 +144,7 @@ static void on_saved(const GError *error, gpointer user)
         change->ops->undo(change, error);
     g_message("%s: %s was not begun: %s", change->store->account->id,
               journal_kind_name(change->entry->kind), error->message);
-    end(change, error);
+    change_end(change, error);
 }
 
 void change_save(Change *change, DiskBatch *batch, void (*then)(Change *change))
@@ -498,12 +365,12 @@ static gboolean run_due(gpointer user)
     store->change_timer = 0;
     while ((change = next_due(store)))
         take_turn(change);
-    schedule(store);
+    change_schedule(store);
     return G_SOURCE_REMOVE;
 }
 
 /* Comes back when something is due: now, or at the earliest retry. */
-static void schedule(Store *store)
+void change_schedule(Store *store)
 {
     gint64 ms = -1;
 
@@ -543,7 +410,7 @@ static void give_back(Change *change)
     store_fail_offline(store, &error);
     if (may_queue(store)) {
         change->was_queued = TRUE;
-        answer_all(change, NULL);
+        change_answer_all(change, NULL);
     } else if (change->entry->state == JOURNAL_PREP && change->entry->kind != JOURNAL_CREATE &&
                change->waiters->len > 0) {
         DiskBatch *batch = disk_batch_new();
@@ -552,21 +419,21 @@ static void give_back(Change *change)
         disk_submit(store->disk, batch, NULL, NULL);
         if (change->ops->undo)
             change->ops->undo(change, error);
-        end(change, error);
+        change_end(change, error);
     } else {
-        answer_all(change, error);
+        change_answer_all(change, error);
     }
 }
 
 /* PREP is durable (or the change comes back): it waits. */
-static void wait_for_turn(Change *change)
+void change_wait_for_turn(Change *change)
 {
     Store *store = change->store;
 
     change->phase = CHANGE_WAITING;
     if (store->link > LINK_ONLINE)
         give_back(change);
-    schedule(store);
+    change_schedule(store);
     tell_state(store);
 }
 
@@ -577,7 +444,7 @@ void change_begin(Change *change)
     if (store->link == LINK_ONLINE && is_free(store, change))
         take_turn(change);
     else
-        change_save(change, NULL, wait_for_turn);
+        change_save(change, NULL, change_wait_for_turn);
 }
 
 void store_changes_link(Store *store)
@@ -593,7 +460,7 @@ void store_changes_link(Store *store)
                  !change->is_saving)
             give_back(change);
     }
-    schedule(store);
+    change_schedule(store);
 }
 
 void change_abandon(Change *change, const GError *error)
@@ -601,7 +468,7 @@ void change_abandon(Change *change, const GError *error)
     lose_faith(change->store, error);
     g_message("%s: %s: %s", change->store->account->id, journal_kind_name(change->entry->kind),
               error->message);
-    end(change, error);
+    change_end(change, error);
 }
 
 /* -- Ends -------------------------------------------------------------------------------------- */
@@ -614,7 +481,7 @@ void change_finish(Change *change, DiskBatch *batch)
         batch = disk_batch_new();
     disk_batch_remove_journal(batch, change->entry->id);
     disk_submit(store->disk, batch, NULL, NULL);
-    end(change, NULL);
+    change_end(change, NULL);
 }
 
 /* What is worth a line in the queue: what a person might want to know or try again, and not that
@@ -626,16 +493,6 @@ static gboolean is_worth_keeping(const Change *change, const GError *error)
     return change->entry->kind == JOURNAL_CREATE || !was_heard ||
            !(mail_error_is(error, MAIL_ERROR_GONE) || mail_error_is(error, MAIL_ERROR_EXISTS) ||
              mail_error_is(error, MAIL_ERROR_NOTEMPTY) || mail_error_is(error, MAIL_ERROR_BUSY));
-}
-
-static void forget_failed(Store *store, guint i, DiskBatch *batch)
-{
-    const JournalEntry *entry = g_ptr_array_index(store->failed, i);
-
-    disk_batch_remove_journal(batch, entry->id);
-    if (entry->stage)
-        stage_remove(store->disk, entry->stage);
-    g_ptr_array_remove_index(store->failed, i);
 }
 
 void change_refuse(Change *change, DiskBatch *batch, const GError *error)
@@ -658,14 +515,14 @@ void change_refuse(Change *change, DiskBatch *batch, const GError *error)
         disk_batch_put_journal(batch, kept);
         g_ptr_array_add(store->failed, kept);
         while (store->failed->len > MAX_FAILED)
-            forget_failed(store, 0, batch);
+            change_forget_failed(store, 0, batch);
     } else {
         disk_batch_remove_journal(batch, entry->id);
         if (entry->stage)
             stage_remove(store->disk, entry->stage);
     }
     disk_submit(store->disk, batch, NULL, NULL);
-    end(change, error);
+    change_end(change, error);
 }
 
 gboolean change_is_temporary(const GError *error)
@@ -687,7 +544,7 @@ void change_postpone(Change *change, const GError *error)
     entry->reason = g_strdup(error->message);
     change->retry = deadline_in_ms(MIN(ms, LIMIT_BACKOFF_SECONDS * 1000LL));
     change->n_sent = 0;
-    wait_for_turn(change);
+    change_wait_for_turn(change);
     /* What came meanwhile is to be seen, for this may take long. */
 }
 
@@ -748,185 +605,6 @@ gboolean store_may_change(const Store *store, const Mailbox *mailbox, GError **e
     return TRUE;
 }
 
-/* -- The queue --------------------------------------------------------------------------------- */
-
-static gint by_id(gconstpointer a, gconstpointer b)
-{
-    const JournalEntry *x = *(JournalEntry *const *)a, *y = *(JournalEntry *const *)b;
-
-    return (x->id > y->id) - (x->id < y->id);
-}
-
-GPtrArray *store_queue(const Store *store)
-{
-    GPtrArray *entries = g_ptr_array_new();
-
-    for (GList *link = store->changes; link; link = link->next)
-        g_ptr_array_add(entries, ((Change *)link->data)->entry);
-    for (guint i = 0; i < store->failed->len; i++)
-        g_ptr_array_add(entries, g_ptr_array_index(store->failed, i));
-    g_ptr_array_sort(entries, by_id);
-    return entries;
-}
-
-guint store_queue_pending(const Store *store, gint64 *ret_oldest)
-{
-    guint n = 0;
-
-    *ret_oldest = 0;
-    for (GList *link = store->changes; link; link = link->next, n++) {
-        const Change *change = link->data;
-
-        if (*ret_oldest == 0 || change->entry->made < *ret_oldest)
-            *ret_oldest = change->entry->made;
-    }
-    return n;
-}
-
-guint store_queue_failed(const Store *store)
-{
-    return store->failed->len;
-}
-
-void store_queue_traffic(const Store *store, guint64 *ret_sent, guint64 *ret_total)
-{
-    *ret_sent = *ret_total = 0;
-    for (GList *link = store->changes; link; link = link->next) {
-        const Change *change = link->data;
-
-        *ret_sent += change->n_sent;
-        *ret_total += change->entry->size;
-    }
-}
-
-static Change *find_by_id(const Store *store, guint64 id)
-{
-    for (GList *link = store->changes; link; link = link->next)
-        if (((Change *)link->data)->entry->id == id)
-            return link->data;
-    return NULL;
-}
-
-static gboolean no_such(guint64 id, GError **error)
-{
-    return mail_fail(error, MAIL_ERROR_GONE,
-                     "the queue has no entry %" G_GUINT64_FORMAT "; see: mailfs queue list", id);
-}
-
-gboolean store_queue_retry(Store *store, guint64 id, GError **error)
-{
-    Change *waiting = id ? find_by_id(store, id) : NULL;
-    gboolean is_found = id == 0 || waiting;
-
-    for (guint i = store->failed->len; i > 0; i--) {
-        JournalEntry *entry = g_ptr_array_index(store->failed, i - 1);
-        Change *change;
-
-        if (id && entry->id != id)
-            continue;
-        is_found = TRUE;
-        change = change_from_entry(store, journal_entry_copy(entry));
-        g_ptr_array_remove_index(store->failed, i - 1);
-        change->entry->state = JOURNAL_PREP;
-        change->was_queued = TRUE;
-        change_save(change, NULL, wait_for_turn);
-    }
-    for (GList *link = store->changes; link; link = link->next)
-        if (id == 0 || link->data == waiting)
-            ((Change *)link->data)->retry = 0;
-    schedule(store);
-    return is_found || no_such(id, error);
-}
-
-/* The octets of what is given up, where no file has them: they are kept. */
-static void keep_octets(Store *store, const JournalEntry *entry)
-{
-    const Mailbox *mailbox = account_find_number(store->account, entry->mailbox);
-    g_autofree char *path = mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
-    int fd = entry->stage ? stage_open(store->disk, entry->stage, NULL) : -1;
-    StageLost lost = {path, entry->name, "given up by: mailfs queue drop"};
-
-    if (fd < 0)
-        return;
-    stage_lose(store->disk, fd, &lost, NULL, NULL);
-    io_close_auto(&fd);
-    stage_remove(store->disk, entry->stage);
-}
-
-static void drop_waiting(Change *change)
-{
-    Store *store = change->store;
-    DiskBatch *batch = disk_batch_new();
-    g_autoptr(GError) error = NULL;
-
-    mail_fail(&error, MAIL_ERROR_CANCELLED, "given up by: mailfs queue drop");
-    keep_octets(store, change->entry);
-    if (change->file)
-        local_drop(change->file, batch);
-    else if (change->ops->undo)
-        change->ops->undo(change, error);
-    disk_batch_remove_journal(batch, change->entry->id);
-    disk_submit(store->disk, batch, NULL, NULL);
-    end(change, error);
-}
-
-gboolean store_queue_drop(Store *store, guint64 id, GError **error)
-{
-    g_autoptr(GList) changes = g_list_copy(store->changes);
-    DiskBatch *batch = disk_batch_new();
-    gboolean is_found = id == 0;
-
-    for (guint i = store->failed->len; i > 0; i--)
-        if (id == 0 || ((JournalEntry *)g_ptr_array_index(store->failed, i - 1))->id == id) {
-            forget_failed(store, i - 1, batch);
-            is_found = TRUE;
-        }
-    disk_submit(store->disk, batch, NULL, NULL);
-    for (GList *link = changes; link; link = link->next) {
-        Change *change = link->data;
-        gboolean is_safe = change->phase == CHANGE_WAITING && !change->is_saving &&
-                           change->entry->state == JOURNAL_PREP;
-
-        if (id && change->entry->id != id)
-            continue;
-        if (is_safe)
-            drop_waiting(change);
-        else if (id)
-            return mail_fail(error, MAIL_ERROR_BUSY,
-                             "entry %" G_GUINT64_FORMAT " may have reached the server already; "
-                             "what became of it is found out at the next connection", id);
-        is_found = TRUE;
-    }
-    tell_state(store);
-    return is_found || no_such(id, error);
-}
-
-StoreChange *store_drain(Store *store, StoreFunc func, gpointer user)
-{
-    StoreChange *waiter = waiter_new(store, NULL, func, user);
-
-    if (store->changes)
-        store->drains = g_list_append(store->drains, waiter);
-    else
-        answer(waiter, NULL);
-    return waiter;
-}
-
-int store_queue_open(const Store *store, guint64 id, GError **error)
-{
-    const Change *change = find_by_id(store, id);
-    const JournalEntry *entry = change ? change->entry : NULL;
-
-    for (guint i = 0; !entry && i < store->failed->len; i++)
-        if (((JournalEntry *)g_ptr_array_index(store->failed, i))->id == id)
-            entry = g_ptr_array_index(store->failed, i);
-    if (!entry || !entry->stage) {
-        no_such(id, error);
-        return -1;
-    }
-    return stage_open(store->disk, entry->stage, error);
-}
-
 /* -- Life -------------------------------------------------------------------------------------- */
 
 void store_changes_init(Store *store)
@@ -941,7 +619,7 @@ void store_changes_clear(Store *store)
     if (store->change_timer)
         g_source_remove(store->change_timer);
     g_list_free_full(store->changes, (GDestroyNotify)change_free);
-    g_list_free_full(store->drains, (GDestroyNotify)waiter_free);
+    g_list_free_full(store->drains, change_waiter_free);
     g_ptr_array_unref(store->failed);
     g_hash_table_unref(store->parked);
     g_queue_clear_full(&store->removals, g_free);

@@ -1,0 +1,185 @@
+/* The queue as people see it: what waits, what is under way, what was refused.
+ *
+ * An entry that was refused for good stays until somebody drops it or has it tried again; its
+ * octets are in lost+found as well, for those who look there first.
+ */
+#include "store/change-internal.h"
+#include "base/error.h"
+#include "base/io.h"
+
+void change_forget_failed(Store *store, guint i, DiskBatch *batch)
+{
+    const JournalEntry *entry = g_ptr_array_index(store->failed, i);
+
+    disk_batch_remove_journal(batch, entry->id);
+    if (entry->stage)
+        stage_remove(store->disk, entry->stage);
+    g_ptr_array_remove_index(store->failed, i);
+}
+
+static gint by_id(gconstpointer a, gconstpointer b)
+{
+    const JournalEntry *x = *(JournalEntry *const *)a, *y = *(JournalEntry *const *)b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+GPtrArray *store_queue(const Store *store)
+{
+    GPtrArray *entries = g_ptr_array_new();
+
+    for (GList *link = store->changes; link; link = link->next)
+        g_ptr_array_add(entries, ((Change *)link->data)->entry);
+    for (guint i = 0; i < store->failed->len; i++)
+        g_ptr_array_add(entries, g_ptr_array_index(store->failed, i));
+    g_ptr_array_sort(entries, by_id);
+    return entries;
+}
+
+guint store_queue_pending(const Store *store, gint64 *ret_oldest)
+{
+    guint n = 0;
+
+    *ret_oldest = 0;
+    for (GList *link = store->changes; link; link = link->next, n++) {
+        const Change *change = link->data;
+
+        if (*ret_oldest == 0 || change->entry->made < *ret_oldest)
+            *ret_oldest = change->entry->made;
+    }
+    return n;
+}
+
+guint store_queue_failed(const Store *store)
+{
+    return store->failed->len;
+}
+
+void store_queue_traffic(const Store *store, guint64 *ret_sent, guint64 *ret_total)
+{
+    *ret_sent = *ret_total = 0;
+    for (GList *link = store->changes; link; link = link->next) {
+        const Change *change = link->data;
+
+        *ret_sent += change->n_sent;
+        *ret_total += change->entry->size;
+    }
+}
+
+static Change *find_by_id(const Store *store, guint64 id)
+{
+    for (GList *link = store->changes; link; link = link->next)
+        if (((Change *)link->data)->entry->id == id)
+            return link->data;
+    return NULL;
+}
+
+static gboolean no_such(guint64 id, GError **error)
+{
+    return mail_fail(error, MAIL_ERROR_GONE,
+                     "the queue has no entry %" G_GUINT64_FORMAT "; see: mailfs queue list", id);
+}
+
+gboolean store_queue_retry(Store *store, guint64 id, GError **error)
+{
+    Change *waiting = id ? find_by_id(store, id) : NULL;
+    gboolean is_found = id == 0 || waiting;
+
+    for (guint i = store->failed->len; i > 0; i--) {
+        JournalEntry *entry = g_ptr_array_index(store->failed, i - 1);
+        Change *change;
+
+        if (id && entry->id != id)
+            continue;
+        is_found = TRUE;
+        change = change_from_entry(store, journal_entry_copy(entry));
+        g_ptr_array_remove_index(store->failed, i - 1);
+        change->entry->state = JOURNAL_PREP;
+        change->was_queued = TRUE;
+        change_save(change, NULL, change_wait_for_turn);
+    }
+    for (GList *link = store->changes; link; link = link->next)
+        if (id == 0 || link->data == waiting)
+            ((Change *)link->data)->retry = 0;
+    change_schedule(store);
+    return is_found || no_such(id, error);
+}
+
+/* The octets of what is given up, where no file has them: they are kept. */
+static void keep_octets(Store *store, const JournalEntry *entry)
+{
+    const Mailbox *mailbox = account_find_number(store->account, entry->mailbox);
+    g_autofree char *path = mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
+    int fd = entry->stage ? stage_open(store->disk, entry->stage, NULL) : -1;
+    StageLost lost = {path, entry->name, "given up by: mailfs queue drop"};
+
+    if (fd < 0)
+        return;
+    stage_lose(store->disk, fd, &lost, NULL, NULL);
+    io_close_auto(&fd);
+    stage_remove(store->disk, entry->stage);
+}
+
+static void drop_waiting(Change *change)
+{
+    Store *store = change->store;
+    DiskBatch *batch = disk_batch_new();
+    g_autoptr(GError) error = NULL;
+
+    mail_fail(&error, MAIL_ERROR_CANCELLED, "given up by: mailfs queue drop");
+    keep_octets(store, change->entry);
+    if (change->file)
+        local_drop(change->file, batch);
+    else if (change->ops->undo)
+        change->ops->undo(change, error);
+    disk_batch_remove_journal(batch, change->entry->id);
+    disk_submit(store->disk, batch, NULL, NULL);
+    change_end(change, error);
+}
+
+gboolean store_queue_drop(Store *store, guint64 id, GError **error)
+{
+    g_autoptr(GList) changes = g_list_copy(store->changes);
+    DiskBatch *batch = disk_batch_new();
+    gboolean is_found = id == 0;
+
+    for (guint i = store->failed->len; i > 0; i--)
+        if (id == 0 || ((JournalEntry *)g_ptr_array_index(store->failed, i - 1))->id == id) {
+            change_forget_failed(store, i - 1, batch);
+            is_found = TRUE;
+        }
+    disk_submit(store->disk, batch, NULL, NULL);
+    for (GList *link = changes; link; link = link->next) {
+        Change *change = link->data;
+        gboolean is_safe = change->phase == CHANGE_WAITING && !change->is_saving &&
+                           change->entry->state == JOURNAL_PREP;
+
+        if (id && change->entry->id != id)
+            continue;
+        if (is_safe)
+            drop_waiting(change);
+        else if (id)
+            return mail_fail(error, MAIL_ERROR_BUSY,
+                             "entry %" G_GUINT64_FORMAT " may have reached the server already; "
+                             "what became of it is found out at the next connection", id);
+        is_found = TRUE;
+    }
+    store->params.observer->state_changed(store, store->params.user);
+    return is_found || no_such(id, error);
+}
+
+int store_queue_open(const Store *store, guint64 id, GError **error)
+{
+    const Change *change = find_by_id(store, id);
+    const JournalEntry *entry = change ? change->entry : NULL;
+
+    for (guint i = 0; !entry && i < store->failed->len; i++)
+        if (((JournalEntry *)g_ptr_array_index(store->failed, i))->id == id)
+            entry = g_ptr_array_index(store->failed, i);
+    if (!entry || !entry->stage) {
+        no_such(id, error);
+        return -1;
+    }
+    return stage_open(store->disk, entry->stage, error);
+}
+
