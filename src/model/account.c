@@ -112,12 +112,25 @@ static char *make_label(const Account *account, const Mailbox *parent, const Mai
     return label;
 }
 
+static void add_child(const Account *account, Mailbox *parent, Mailbox *mailbox)
+{
+    GPtrArray *children = parent->children;
+    guint at = children->len;
+
+    g_free(mailbox->label);
+    mailbox->parent = parent;
+    mailbox->label = make_label(account, parent, mailbox);
+    while (at > 0 &&
+           ((Mailbox *)g_ptr_array_index(children, at - 1))->number > mailbox->number)
+        at--;
+    g_ptr_array_insert(children, (gint)at, mailbox);
+}
+
 static Mailbox *insert(Account *account, const AccountMailboxSpec *spec, Mailbox *parent)
 {
     const char *wire = g_ascii_strcasecmp(spec->wire, "INBOX") == 0 ? "INBOX" : spec->wire;
     guint16 number = spec->number ? spec->number : take_number(account, wire);
     Mailbox *mailbox;
-    guint at;
 
     if (number == 0 || account_find_number(account, number))
         return NULL;
@@ -125,13 +138,8 @@ static Mailbox *insert(Account *account, const AccountMailboxSpec *spec, Mailbox
         account->next_number = (guint16)(number + 1);
     mailbox = mailbox_new(number, wire, spec->path);
     mailbox->delimiter = spec->delimiter;
-    mailbox->parent = parent;
-    mailbox->label = make_label(account, parent, mailbox);
+    add_child(account, parent, mailbox);
     g_ptr_array_add(account->all, mailbox);
-    at = parent->children->len;
-    while (at > 0 && ((Mailbox *)g_ptr_array_index(parent->children, at - 1))->number > number)
-        at--;
-    g_ptr_array_insert(parent->children, (gint)at, mailbox);
     g_hash_table_insert(account->by_number, GUINT_TO_POINTER(number), mailbox);
     g_hash_table_insert(account->by_wire, mailbox->wire, mailbox);
     return mailbox;
@@ -218,4 +226,60 @@ void account_remove(Account *account, Mailbox *mailbox)
     g_ptr_array_unref(mailbox_steal_all(mailbox));
     mailbox->n_messages = 0;
     mailbox->is_gone = TRUE;
+}
+
+/* -- Renaming ---------------------------------------------------------------------------------- */
+
+static char **join_path(char **above, const char *component)
+{
+    GPtrArray *path = g_ptr_array_new();
+
+    for (char **each = above; *each; each++)
+        g_ptr_array_add(path, g_strdup(*each));
+    g_ptr_array_add(path, g_strdup(component));
+    g_ptr_array_add(path, NULL);
+    return (char **)g_ptr_array_free(path, FALSE);
+}
+
+/* Gives @mailbox the path below its parent's, and @wire; then what lies below it.  A wire name that
+ * does not begin with its parent's is another spelling, which no server renames along. */
+static void rename_subtree(Account *account, Mailbox *mailbox, const char *wire)
+{
+    guint depth = g_strv_length(mailbox->path);
+    char **path = join_path(mailbox->parent->path, mailbox->path[depth - 1]);
+    g_autofree char *before = g_steal_pointer(&mailbox->wire);
+
+    g_hash_table_remove(account->by_wire, before);
+    g_strfreev(mailbox->path);
+    mailbox->path = path;
+    mailbox->wire = g_strdup(wire);
+    g_hash_table_insert(account->by_wire, mailbox->wire, mailbox);
+    for (guint i = 0; i < mailbox->children->len; i++) {
+        Mailbox *child = g_ptr_array_index(mailbox->children, i);
+        g_autofree char *below = NULL;
+
+        if (g_str_has_prefix(child->wire, before))
+            below = g_strconcat(wire, child->wire + strlen(before), NULL);
+        rename_subtree(account, child, below ? below : child->wire);
+    }
+}
+
+void account_rename(Account *account, Mailbox *mailbox, Mailbox *parent, const char *component,
+                    const char *wire)
+{
+    char **path = join_path(parent->path, component);
+
+    g_assert(mailbox->parent != NULL);
+    /* Whoever had the new name before and went does not come back for it. */
+    for (guint i = 0; i < account->all->len; i++) {
+        Mailbox *gone = g_ptr_array_index(account->all, i);
+
+        if (gone->is_gone && g_str_equal(gone->wire, wire))
+            *gone->wire = '\0';
+    }
+    g_ptr_array_remove(mailbox->parent->children, mailbox);
+    g_strfreev(mailbox->path);
+    mailbox->path = path; /* first, for the label is made of it */
+    add_child(account, parent, mailbox);
+    rename_subtree(account, mailbox, wire);
 }

@@ -55,3 +55,8 @@ void account_reserve(Account *account, guint16 number, const char *wire);
 /* Takes the mailbox out of the tree: is_gone.  Its memory stays until the account's end, for
  * inodes the kernel still holds may name it; its messages are freed.  Children go first. */
 void account_remove(Account *account, Mailbox *mailbox);
+
+/* Moves @mailbox, with all that lies below it, to @parent (not below itself): its name there is
+ * @component (decoded), its wire name @wire.  Numbers and messages stay. */
+void account_rename(Account *account, Mailbox *mailbox, Mailbox *parent, const char *component,
+                    const char *wire);

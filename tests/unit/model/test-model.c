@@ -186,6 +186,54 @@ static void test_reserve(void)
     g_assert_cmpstr(((Mailbox *)account->root->children->pdata[0])->wire, ==, "Old");
 }
 
+static void test_rename(void)
+{
+    static const struct {
+        const char *from, *parent, *component, *wire, *below, *shown_below;
+    } cases[] = {
+        {"Work/2026", "Work", "2027", "Work/2027", "Work/2027/June", "Work/2027/June"},
+        {"Work/2026", "", "Old", "Old", "Old/June", "Old/June"},
+        {"Work", "Home", "Work", "Home/Work", "Home/Work/2026/June", "Home/Work/2026/June"},
+        {"Work", "", "h\303\251", "h&AOk-", "h&AOk-/2026/June", "h\303\251/2026/June"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Account) account = account_new("a", 0, show);
+        Mailbox *june = add(account, "Work/2026/June", NULL);
+        Mailbox *home = add(account, "Home", NULL);
+        Mailbox *parent = account_find_path(account, cases[i].parent);
+        Mailbox *mailbox = account_find_wire(account, cases[i].from);
+        guint16 number = june->number;
+        g_autofree char *shown = NULL;
+
+        account_rename(account, mailbox, parent, cases[i].component, cases[i].wire);
+        shown = mailbox_shown_path(june);
+        g_assert_cmpstr(june->wire, ==, cases[i].below);
+        g_assert_cmpstr(shown, ==, cases[i].shown_below);
+        g_assert_true(account_find_wire(account, cases[i].below) == june);
+        g_assert_true(account_find_path(account, shown) == june);
+        g_assert_null(account_find_wire(account, cases[i].from));
+        g_assert_null(account_find_wire(account, "Work/2026/June"));
+        g_assert_true(account_find_number(account, number) == june);
+        g_assert_cmpuint(home->number, !=, mailbox->number);
+    }
+}
+
+static void test_rename_takes_name_over(void)
+{
+    g_autoptr(Account) account = account_new("a", 0, show);
+    Mailbox *old = add(account, "B", NULL);
+    guint16 number = old->number;
+    Mailbox *mailbox = add(account, "A", NULL);
+
+    account_remove(account, old);
+    account_rename(account, mailbox, account->root, "B", "B");
+    account_remove(account, mailbox);
+    /* The last one that was called so comes back, not the first. */
+    g_assert_cmpuint(add(account, "B", NULL)->number, ==, mailbox->number);
+    g_assert_cmpuint(mailbox->number, !=, number);
+}
+
 static void test_fingerprint(void)
 {
     g_assert_cmpuint(message_fingerprint(""), ==, 0);
@@ -205,6 +253,8 @@ int main(int argc, char **argv)
     g_test_add_func("/account/same-label", test_same_label);
     g_test_add_func("/account/too-deep", test_too_deep);
     g_test_add_func("/account/reserve", test_reserve);
+    g_test_add_func("/account/rename", test_rename);
+    g_test_add_func("/account/rename-takes-name-over", test_rename_takes_name_over);
     g_test_add_func("/message/fingerprint", test_fingerprint);
     return g_test_run();
 }
