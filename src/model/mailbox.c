@@ -119,6 +119,15 @@ Message *mailbox_steal(Mailbox *mailbox, Message *message)
     return message;
 }
 
+void mailbox_rename(Mailbox *mailbox, Message *message, const char *name)
+{
+    g_assert(!mailbox_find_name(mailbox, name));
+    g_hash_table_remove(mailbox->by_name, message->name);
+    g_free(message->name);
+    message->name = g_strdup(name);
+    g_hash_table_insert(mailbox->by_name, message->name, message);
+}
+
 GPtrArray *mailbox_steal_all(Mailbox *mailbox)
 {
     GPtrArray *all = mailbox->messages;

@@ -74,6 +74,9 @@ gboolean mailbox_add(Mailbox *mailbox, Message *message);
 /* Takes the message out of the table; the caller owns it then. */
 Message *mailbox_steal(Mailbox *mailbox, Message *message);
 
+/* @name must be free. */
+void mailbox_rename(Mailbox *mailbox, Message *message, const char *name);
+
 /* Takes all out.  The caller owns the array and its messages. */
 GPtrArray *mailbox_steal_all(Mailbox *mailbox);
 

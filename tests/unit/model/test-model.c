@@ -85,6 +85,19 @@ static void test_table_steal(void)
     mailbox_free(mailbox);
 }
 
+static void test_table_rename(void)
+{
+    Mailbox *mailbox = empty_mailbox();
+    Message *message = make(1, "a.eml");
+
+    g_assert_true(mailbox_add(mailbox, message));
+    mailbox_rename(mailbox, message, "b.eml");
+    g_assert_null(mailbox_find_name(mailbox, "a.eml"));
+    g_assert_true(mailbox_find_name(mailbox, "b.eml") == message);
+    g_assert_true(mailbox_add(mailbox, make(2, "a.eml")));
+    mailbox_free(mailbox);
+}
+
 static void test_touch(void)
 {
     Mailbox *mailbox = empty_mailbox();
@@ -247,6 +260,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mailbox/order", test_table_order);
     g_test_add_func("/mailbox/refuses", test_table_refuses);
     g_test_add_func("/mailbox/steal", test_table_steal);
+    g_test_add_func("/mailbox/rename", test_table_rename);
     g_test_add_func("/mailbox/touch", test_touch);
     g_test_add_func("/account/tree", test_tree);
     g_test_add_func("/account/remove", test_remove);
