@@ -53,6 +53,8 @@ typedef struct {
 
     /* The wire form of one path component. */
     char *(*encode)(const char *component);
+    /* The decoded components of a wire name; the caller owns them. */
+    char **(*path)(const char *wire, char delimiter);
 
     /* Counters since the start: GHashTable of command name -> GUINT_TO_POINTER(count).  The
      * caller owns the table. */

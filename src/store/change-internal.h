@@ -5,10 +5,13 @@
  *   change-queue.c     the queue that people see
  *   change-create.c    CREATE: a file becomes a message, perhaps in the place of another
  *   change-transfer.c  COPY and MOVE
+ *   change-match.c     which message is the copy of which
+ *   change-carry.c     the rows of what was moved
  *   change-remove.c    what rm does: Trash, EXPUNGE, the brake
  *   change-local.c     what no server hears of: aliases, parked messages, mode and mtime
  *   change-flags.c     FLAGS
  *   change-mailbox.c   MAILBOX
+ *   change-set.c       what changes of messages have in common
  *   change-recover.c   the start: what journal and staging hold
  *   local.c            local files
  *
@@ -64,6 +67,8 @@ struct Change {
     StoreWait *ready;     /* for its mailbox's listing, before its turn */
     guint16 twin_mailbox; /* CREATE: a message with the same octets, or 0 */
     guint64 twin_item;
+    gpointer own;         /* the machine's, for this run; freed with the change */
+    GDestroyNotify own_free;
 };
 
 extern const ChangeOps change_create_ops, change_transfer_ops, change_expunge_ops,
@@ -174,10 +179,64 @@ typedef struct {
 Message *change_arrive(Store *store, DiskBatch *batch, Mailbox *mailbox,
                        const ChangeArrival *arrival);
 
+/* -- change-set.c ------------------------------------------------------------------------------ */
+
+/* change_add_waiter(), then change_begin(), which may end the change at once. */
+StoreChange *change_begin_for(Change *change, StoreFunc func, gpointer user);
+
+/* @messages as the entry's, by UID, each with a new item of @target (NULL: with none). */
+void change_add_messages(Change *change, const GPtrArray *messages, Mailbox *target);
+/* As long as nothing was sent: what the model knows of them now; those that are gone are left
+ * out. */
+void change_refresh(Change *change);
+JournalMessage *change_find_uid(const Change *change, guint32 uid); /* or NULL */
+
+/* Takes a message that another one replaced out of the model and off the disk, with its body, and
+ * tells the observer.  If it was parked, its octets stay as the editor's backup. */
+void change_drop_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
+/* As above, of one that was removed: without a backup. */
+void change_remove_row(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
+/* It is still on the server, marked \Deleted, but nobody is to see it. */
+void change_hide_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
+
+/* -- change-transfer.c ------------------------------------------------------------------------- */
+
+/* A move to @trash, or (NULL) to one that is made first. */
+StoreChange *change_to_trash(Store *store, Mailbox *mailbox, GPtrArray *messages, Mailbox *trash,
+                             StoreFunc func, gpointer user);
+
+/* -- change-carry.c ---------------------------------------------------------------------------- */
+
+/* The server has moved or copied it: so does the model.  FALSE: only a sync of the target can
+ * show it. */
+gboolean change_carry_over(Change *change, DiskBatch *batch, const JournalMessage *each);
+/* It is on neither side.  Perhaps it was moved on from there, but it might as well be lost: it is
+ * uploaded from the cache, and the log says so. */
+void change_rescue(Change *change, Mailbox *target, const JournalMessage *each);
+/* A sync found @message gone.  TRUE: a move may have taken it; its row is to stay until that is
+ * known. */
+gboolean change_claims(Store *store, const Mailbox *mailbox, const Message *message);
+
+/* -- change-flags.c ---------------------------------------------------------------------------- */
+
+/* @now and @add without @remove: all blank-separated, NULL for none; the answer sorted.  The caller
+ * owns it. */
+char *change_merge_keywords(const char *now, const char *add, const char *remove);
+
+/* -- change-mailbox.c -------------------------------------------------------------------------- */
+
+/* The delimiter of what lies on the highest level, or '\0'. */
+char change_delimiter(const Store *store);
+/* The server made @wire, or has it: it is in the model.  NULL when it cannot be shown. */
+Mailbox *change_mailbox_appeared(Store *store, const char *wire, GError **error);
+/* @wire below the INBOX, if the account might be one that keeps everything there; else NULL.  The
+ * caller owns it. */
+char *change_wire_below_inbox(const Store *store, const char *wire);
+/* LIST shows these wire names: of renamings whose answer was lost this decides. */
+void store_changes_listed(Store *store, GHashTable *wires);
+
 /* -- change-remove.c --------------------------------------------------------------------------- */
 
-/* Takes a message out of the model and off the disk, with its body, and tells the observer. */
-void change_drop_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
 /* Where rm in @mailbox puts things: the Trash mailbox; NULL with no error: for good; NULL with
  * GONE: there is no Trash yet, it has to be made. */
 Mailbox *change_trash(const Store *store, const Mailbox *mailbox, GError **error);
@@ -195,6 +254,16 @@ gboolean change_may_expunge(Store *store, const Mailbox *mailbox, guint n);
 char *change_free_name(const Store *store, const Mailbox *mailbox, const char *name);
 /* A new item of @mailbox. */
 guint64 change_new_item(Mailbox *mailbox);
+/* To @name, which must be free. */
+void change_rename_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message,
+                           const char *name);
+/* The row goes with @batch.  FALSE: it was not parked. */
+gboolean change_unpark(Store *store, DiskBatch *batch, const Mailbox *mailbox, guint64 item);
+/* At the start: what was parked when the last run ended; and, when the rows of @mailbox are here,
+ * its messages get their names back. */
+gboolean change_load_parked(Store *store, GError **error);
+void change_restore_parked(Store *store, Mailbox *mailbox);
+void change_local_clear(Store *store);
 
 /* -- change-recover.c -------------------------------------------------------------------------- */
 
@@ -208,6 +277,8 @@ void local_init(Store *store);
 void local_clear(Store *store);
 LocalFile *local_restore(Store *store, const JournalLocal *row, GError **error);
 void local_put(const LocalFile *file, DiskBatch *batch); /* its row */
+/* The octets of @fd are what it holds. */
+gboolean local_fill(LocalFile *file, int fd, GError **error);
 /* The server has @revision of it now: it ends, or goes on as an EDIT of what is there. */
 void local_committed(LocalFile *file, DiskBatch *batch, guint revision);
 /* It is no more, whatever handles say; its row goes with @batch. */

@@ -175,8 +175,8 @@ gboolean store_changes_load(Store *store, GError **error)
 
     /* What restore() begins anew gets a stage of its own while the others are looked at: those are
      * made on the disk's thread, so the list is taken before. */
-    return load_entries(store, error) && load_locals(store, named, error) &&
-           sweep_stages(store, named, error);
+    return load_entries(store, error) && change_load_parked(store, error) &&
+           load_locals(store, named, error) && sweep_stages(store, named, error);
 }
 
 void store_changes_unload(Store *store)

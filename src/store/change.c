@@ -77,6 +77,8 @@ static void change_free(Change *change)
     job_free(change->next_job);
     local_unref(change->file);
     g_free(change->scratch_name);
+    if (change->own)
+        change->own_free(change->own);
     g_free(change);
 }
 
@@ -534,10 +536,12 @@ gboolean change_is_temporary(const GError *error)
 
 void change_postpone(Change *change, const GError *error)
 {
+    Store *store = change->store;
     JournalEntry *entry = change->entry;
+    guint16 mailbox = entry->mailbox, target = entry->target_mailbox;
     gint64 ms = (gint64)FIRST_RETRY_MS << MIN(entry->n_tries, 10);
 
-    g_debug("%s: change %" G_GUINT64_FORMAT " waits: %s", change->store->account->id, entry->id,
+    g_debug("%s: change %" G_GUINT64_FORMAT " waits: %s", store->account->id, entry->id,
             error->message);
     entry->n_tries++;
     g_free(entry->reason);
@@ -546,6 +550,8 @@ void change_postpone(Change *change, const GError *error)
     change->n_sent = 0;
     change_wait_for_turn(change);
     /* What came meanwhile is to be seen, for this may take long. */
+    resume_sync(store, mailbox);
+    resume_sync(store, target);
 }
 
 /* -- Looking around ---------------------------------------------------------------------------- */
@@ -620,6 +626,7 @@ void store_changes_clear(Store *store)
         g_source_remove(store->change_timer);
     g_list_free_full(store->changes, (GDestroyNotify)change_free);
     g_list_free_full(store->drains, change_waiter_free);
+    change_local_clear(store);
     g_ptr_array_unref(store->failed);
     g_hash_table_unref(store->parked);
     g_queue_clear_full(&store->removals, g_free);

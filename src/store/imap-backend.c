@@ -296,6 +296,11 @@ static GHashTable *traffic(Backend *opaque, guint64 *ret_octets_in, guint64 *ret
     return copy;
 }
 
+static char **path_of(const char *wire, char delimiter)
+{
+    return imap_name_path(wire, delimiter, FALSE);
+}
+
 const BackendOps imap_backend_ops = {
     .start = start,
     .stop = stop,
@@ -305,5 +310,6 @@ const BackendOps imap_backend_ops = {
     .reconnect = reconnect,
     .watch = watch_mailbox,
     .encode = imap_name_encode,
+    .path = path_of,
     .traffic = traffic,
 };

@@ -330,6 +330,14 @@ gboolean local_truncate(LocalFile *file, guint64 size, GError **error)
     return TRUE;
 }
 
+gboolean local_fill(LocalFile *file, int fd, GError **error)
+{
+    gboolean ok = copy_octets(fd, file->fd, error);
+
+    was_written(file);
+    return ok;
+}
+
 void local_set_mtime(LocalFile *file, gint64 mtime)
 {
     file->mtime = mtime;

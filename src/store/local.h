@@ -87,6 +87,7 @@ void local_move(LocalFile *file, Mailbox *to, const char *name);
  * under way goes on; see change.h for removing what comes of it. */
 void local_remove(LocalFile *file);
 
-/* Only the bytes: durable in the stage.  As all changes (store/change.h) it is answered once, later;
- * a file whose bytes were made durable is committed by the next start if nobody did before. */
+/* Only the bytes: durable in the stage.  As all changes (store/change.h) it is answered once,
+ * later; a file whose bytes were made durable is committed by the next start if nobody did
+ * before. */
 struct StoreChange *local_sync(LocalFile *file, StoreFunc func, gpointer user);

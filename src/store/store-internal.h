@@ -1,6 +1,7 @@
 /* Between the files of the store:
  *
  *   store.c         life, events, mailboxes, polling
+ *   store-list.c    applying what LIST says to the model
  *   store-sync.c    applying what a sync says to the model, and waiting for it
  *   store-body.c    bodies: cache, fetching, eviction
  *   read-ahead.c    which messages to fetch before they are asked for
@@ -30,6 +31,8 @@ struct Store {
     gint64 quota_asked;
     guint64 quota_used, quota_limit;
     guint64 list_job; /* id of the LIST under way, or 0 */
+    guint n_frozen;   /* store_freeze_list() */
+    gboolean list_is_late, list_is_wanted;
     guint poll_timer;
 
     GHashTable *syncs; /* mailbox number -> SyncRun */
@@ -50,6 +53,7 @@ struct Store {
     GQueue removals;      /* times of removals for good, for the brake */
     char *write_failure;  /* J6: why the account takes no changes; or NULL */
     GList *local_syncs;   /* local.c: of files being made durable */
+    GList *renames;       /* change-local.c: on their way to the disk */
     GList *losing;        /* change-recover.c: on their way to lost+found */
     guint change_timer;
     gint64 change_progress; /* when any of them last moved, a Deadline's clock */
@@ -63,6 +67,16 @@ void store_submit(Store *store, Job *job);
 DiskMailbox store_disk_mailbox(const Mailbox *mailbox); /* borrows its strings */
 void store_ask_list(Store *store, JobPriority priority);
 void store_put_mailbox(Store *store, const Mailbox *mailbox);
+/* While a mailbox is being made, removed or renamed: no LIST is asked for, and one that was asked
+ * before is not applied, but asked for anew. */
+void store_freeze_list(Store *store);
+void store_thaw_list(Store *store);
+
+/* -- store-list.c ------------------------------------------------------------------------------ */
+void store_apply_list(Store *store, Event *event);
+/* NULL when it cannot be shown. */
+Mailbox *store_add_mailbox(Store *store, const ListedMailbox *listed);
+void store_remove_mailbox(Store *store, Mailbox *mailbox); /* with all below it */
 
 /* -- store-sync.c ------------------------------------------------------------------------------ */
 void store_request_sync(Store *store, Mailbox *mailbox, JobPriority priority);

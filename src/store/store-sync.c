@@ -12,7 +12,7 @@
  * A message that is listed anew gets the item (and with it the inode and the cached body) of
  * the one it was: by UID within the same UIDVALIDITY, otherwise by Message-ID and size.
  */
-#include "store/store-internal.h"
+#include "store/change-internal.h"
 #include "base/deadline.h"
 #include "base/error.h"
 
@@ -30,8 +30,9 @@ struct SyncRun {
     guint32 uidvalidity;
     GPtrArray *fresh;    /* of Message: the new table while it is gathered aside, or NULL */
     GHashTable *by_uid;  /* recalled from state.db: UID -> Message, see disk_recall() */
-    gboolean is_recalling;
-    GQueue held;         /* of Event, while recalling */
+    GHashTable *before;  /* item -> Message: rows of a listing that was never whole */
+    gboolean is_recalling, is_releasing;
+    GQueue held;         /* of Event, while recalling, or while the mailbox is being changed */
     guint n_done, n_expected;
     gint64 began, last_progress;
 };
@@ -63,6 +64,8 @@ void store_sync_free(gpointer data)
         g_ptr_array_unref(run->fresh);
     if (run->by_uid)
         g_hash_table_unref(run->by_uid);
+    if (run->before)
+        g_hash_table_unref(run->before);
     g_queue_clear_full(&run->held, (GDestroyNotify)event_free);
     g_free(run);
 }
@@ -263,16 +266,43 @@ static void inherit(Message *message, const Message *old, gboolean same_uid)
     }
 }
 
-static void add_message(SyncRun *run, DiskBatch *batch, Message *message)
+/* What state.db and the rows of a listing that was never whole know of a message: number and name,
+ * and the body. */
+static void recall(SyncRun *run, Message *message)
 {
-    Mailbox *mailbox = run->mailbox;
     const Message *old = run->by_uid ? g_hash_table_lookup(run->by_uid,
                                                            GUINT_TO_POINTER(message->uid))
                                      : NULL;
+    const Message *row;
 
-    if (old && !mailbox_find_item(mailbox, old->item))
-        inherit(message, old, TRUE);
+    if (!old || mailbox_find_item(run->mailbox, old->item))
+        return;
+    inherit(message, old, TRUE);
+    row = run->before ? g_hash_table_lookup(run->before, &old->item) : NULL;
+    if (row && row->is_cached) {
+        message->is_cached = TRUE;
+        message->is_exact = TRUE;
+        message->is_suspect = row->is_suspect;
+        message->size = row->size;
+    }
+    if (row)
+        g_hash_table_remove(run->before, &old->item);
+}
+
+static void add_message(SyncRun *run, DiskBatch *batch, Message *message)
+{
+    Mailbox *mailbox = run->mailbox;
+
+    recall(run, message);
     message->appeared = store_now();
+    /* Somebody may have given this very name to another file. */
+    if (message->name && (mailbox_find_name(mailbox, message->name) ||
+                          local_find_name(run->store, mailbox, message->name))) {
+        char *name = change_free_name(run->store, mailbox, message->name);
+
+        g_free(message->name);
+        message->name = name;
+    }
     if (!mailbox_add(mailbox, message)) {
         g_warning("%s: a message of %s cannot be shown", run->store->account->id,
                   mailbox->wire);
@@ -300,8 +330,38 @@ static void change_flags(SyncRun *run, DiskBatch *batch, guint32 uid, guint16 fl
     if (!message || !set_flags(message, flags, keywords))
         return;
     message->appeared = store_now();
+    if (message->is_hidden && !(flags & MESSAGE_DELETED)) {
+        /* Somebody wants to have it back. */
+        message->is_hidden = FALSE;
+        disk_batch_put_message(batch, run->mailbox->number, run->uidvalidity, message);
+        tell_added(run, message);
+        return;
+    }
     disk_batch_put_flags(batch, run->mailbox->number, message);
+    if (message->is_hidden)
+        return;
     store->params.observer->message_changed(store, run->mailbox, message, store->params.user);
+}
+
+/* A message that a change of ours brought here: date and size as the server keeps them may be
+ * others than those it was sent with.  What was read is the truth about the size. */
+static void learn(SyncRun *run, DiskBatch *batch, Message *known, const Message *message)
+{
+    Store *store = run->store;
+    gboolean is_resized = !known->is_exact && message->size != known->size;
+
+    if (!known->fingerprint)
+        known->fingerprint = message->fingerprint;
+    if (known->date == message->date && !is_resized)
+        return;
+    known->date = message->date;
+    if (is_resized) {
+        known->size = message->size;
+        known->is_size_news = TRUE;
+    }
+    known->appeared = store_now();
+    disk_batch_put_message(batch, run->mailbox->number, run->uidvalidity, known);
+    store->params.observer->message_changed(store, run->mailbox, known, store->params.user);
 }
 
 static void on_messages(SyncRun *run, Event *event)
@@ -310,10 +370,12 @@ static void on_messages(SyncRun *run, Event *event)
 
     for (guint i = 0; i < event->messages->len; i++) {
         Message *message = g_steal_pointer(&g_ptr_array_index(event->messages, i));
+        Message *known = run->fresh ? NULL : mailbox_find_uid(run->mailbox, message->uid);
 
         if (run->fresh) {
             g_ptr_array_add(run->fresh, message);
-        } else if (mailbox_find_uid(run->mailbox, message->uid)) {
+        } else if (known) {
+            learn(run, batch, known, message);
             change_flags(run, batch, message->uid, message->flags, message->keywords);
             message_free(message);
         } else {
@@ -339,12 +401,16 @@ static void on_flags(SyncRun *run, Event *event)
 static void remove_message(SyncRun *run, DiskBatch *batch, Message *message)
 {
     Store *store = run->store;
-    g_autoptr(Message) owned = mailbox_steal(run->mailbox, message);
+    g_autoptr(Message) owned = NULL;
 
+    if (change_claims(store, run->mailbox, message))
+        return;
+    owned = mailbox_steal(run->mailbox, message);
+    change_unpark(store, batch, run->mailbox, owned->item);
     disk_batch_remove_message(batch, run->mailbox->number, owned->item);
     if (owned->is_cached)
         disk_remove_body(store->disk, run->mailbox->number, owned->item);
-    if (run->mailbox->is_listed)
+    if (run->mailbox->is_listed && !owned->is_hidden)
         store->params.observer->message_removed(store, run->mailbox, owned,
                                                 store->params.user);
 }
@@ -443,6 +509,26 @@ static void replace_table(SyncRun *run)
     disk_submit(store->disk, batch, NULL, NULL);
 }
 
+/* Of the rows from before the listing: what the server has no more. */
+static void drop_before(SyncRun *run)
+{
+    DiskBatch *batch = disk_batch_new();
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, run->before);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const Message *message = value;
+
+        if (mailbox_find_item(run->mailbox, message->item))
+            continue;
+        disk_batch_remove_message(batch, run->mailbox->number, message->item);
+        disk_remove_body(run->store->disk, run->mailbox->number, message->item);
+    }
+    disk_submit(run->store->disk, batch, NULL, NULL);
+    g_clear_pointer(&run->before, g_hash_table_unref);
+}
+
 static void on_state(SyncRun *run, const Event *event)
 {
     Store *store = run->store;
@@ -451,6 +537,10 @@ static void on_state(SyncRun *run, const Event *event)
 
     if (run->fresh)
         replace_table(run);
+    if (run->before)
+        drop_before(run);
+    if (run->by_uid)
+        change_restore_parked(store, mailbox);
     mailbox->uidvalidity = event->uidvalidity;
     mailbox->uidnext = event->uidnext;
     mailbox->highestmodseq = event->highestmodseq;
@@ -471,6 +561,29 @@ static void on_state(SyncRun *run, const Event *event)
 
 static void apply(SyncRun *run, Event *event);
 
+/* Nothing is in the way any more: what was held back is applied.  The last one may be DONE, which
+ * ends the run. */
+static void release(Store *store, guint16 number)
+{
+    SyncRun *run = g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(number));
+
+    while (run && !run->is_recalling && !g_queue_is_empty(&run->held) &&
+           !store_is_changing(store, run->mailbox)) {
+        g_autoptr(Event) event = g_queue_pop_head(&run->held);
+
+        run->is_releasing = TRUE;
+        apply(run, event);
+        run = g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(number));
+        if (run)
+            run->is_releasing = FALSE;
+    }
+}
+
+void store_sync_resume(Store *store, Mailbox *mailbox)
+{
+    release(store, mailbox->number);
+}
+
 static void on_recalled(guint16 number, GPtrArray *messages, gboolean is_last,
                         const GError *error, gpointer user)
 {
@@ -487,12 +600,23 @@ static void on_recalled(guint16 number, GPtrArray *messages, gboolean is_last,
     if (!is_last)
         return;
     run->is_recalling = FALSE;
-    /* The last one may be DONE, which ends the run. */
-    while (run && !g_queue_is_empty(&run->held)) {
-        g_autoptr(Event) event = g_queue_pop_head(&run->held);
+    release(store, number);
+}
 
-        apply(run, event);
-        run = g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(number));
+/* Rows of a listing that was never whole, and of messages that were moved here before anybody
+ * looked. */
+static void set_aside(SyncRun *run)
+{
+    g_autoptr(GPtrArray) rows = mailbox_steal_all(run->mailbox);
+
+    if (run->before)
+        g_hash_table_unref(run->before);
+    run->before = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+                                        (GDestroyNotify)message_free);
+    for (guint i = 0; i < rows->len; i++) {
+        Message *row = g_steal_pointer(&g_ptr_array_index(rows, i));
+
+        g_hash_table_insert(run->before, &row->item, row);
     }
 }
 
@@ -517,7 +641,7 @@ static void on_begin(SyncRun *run, const Event *event)
     }
     /* A first listing, perhaps one that was cut short before, or of a mailbox whose index was
      * lost: state.db knows the items and names it had. */
-    g_ptr_array_unref(mailbox_steal_all(mailbox));
+    set_aside(run);
     if (mailbox->next_item > 1 && event->n_expected > 0) {
         g_autoptr(UidSet) all = uid_set_new();
 
@@ -557,12 +681,13 @@ static void apply(SyncRun *run, Event *event)
     }
 }
 
-/* While state.db is asked, what comes is held back, in order.  TRUE when it was. */
+/* While state.db is asked, or the mailbox is being changed (what a change brings is not to be taken
+ * for news), what comes is held back, in order.  TRUE when it was. */
 static gboolean hold(SyncRun *run, const Event *event)
 {
     Event *copy;
 
-    if (!run->is_recalling)
+    if (run->is_releasing || (!run->is_recalling && !store_is_changing(run->store, run->mailbox)))
         return FALSE;
     /* The caller frees its event: the contents move to the one that is held. */
     copy = g_memdup2(event, sizeof *event);
@@ -634,6 +759,7 @@ static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, con
     if (!is_last)
         return;
     mailbox->load = MAILBOX_LOADED;
+    change_restore_parked(store, mailbox);
     if (error) {
         g_warning("%s: the cache of %s is damaged (%s); listing it again", store->account->id,
                   mailbox->wire, error->message);

@@ -1,0 +1,232 @@
+/* What rm does: a move to Trash, or EXPUNGE.
+ *
+ *   delete=trash, outside Trash:  MOVE (change-transfer.c), into a Trash that is made if need be
+ *   within Trash, delete=expunge: PREP -> SENT -> EXPUNGE -> the rows go
+ *
+ * EXPUNGE is guarded by date and size (the backend compares them first), so it may be said again
+ * when its answer was lost: what went is not there any more, and nothing else goes in its place.
+ * Where a server can only expunge everything at once, and something of another client would go as
+ * well, the message stays marked \Deleted over there and is hidden here.
+ *
+ * The brake: with delete=trash nothing outside Trash is meant to end for good.  Should much of it
+ * do so all the same in a short time, something is wrong, and it goes to Trash.
+ */
+#include "store/change-internal.h"
+#include "base/error.h"
+#include "base/fault.h"
+#include "client/imap-session.h"
+
+enum {
+    BRAKE_SECONDS = 10,
+    BRAKE_REMOVALS = 50,
+};
+
+/* -- Trash ------------------------------------------------------------------------------------- */
+
+/* What clients have called it, where the server does not say (RFC 6154). */
+static gboolean is_trash_name(const char *label)
+{
+    static const char *const names[] = {"Trash", "Deleted Items", "Deleted Messages", "Deleted",
+                                        "Bin"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        if (g_ascii_strcasecmp(label, names[i]) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean is_usable(const Mailbox *mailbox)
+{
+    return mailbox && !mailbox->is_gone && !mailbox->is_container;
+}
+
+/* On the highest level, or right below the INBOX, where some servers keep everything. */
+static gboolean is_high(const Store *store, const Mailbox *mailbox)
+{
+    return mailbox->parent == store->account->root ||
+           (mailbox->parent && g_str_equal(mailbox->parent->wire, "INBOX"));
+}
+
+static Mailbox *find_trash(const Store *store)
+{
+    const char *configured = store->params.config->trash;
+    Mailbox *by_name = NULL;
+
+    if (configured) {
+        Mailbox *mailbox = account_find_path(store->account, configured);
+
+        return is_usable(mailbox) ? mailbox : NULL;
+    }
+    for (guint i = 0; i < store->account->all->len; i++) {
+        Mailbox *mailbox = g_ptr_array_index(store->account->all, i);
+
+        if (!is_usable(mailbox))
+            continue;
+        if (mailbox->list_flags & IMAP_LIST_TRASH)
+            return mailbox;
+        if (!by_name && is_high(store, mailbox) && is_trash_name(mailbox->label))
+            by_name = mailbox;
+    }
+    return by_name;
+}
+
+static gboolean lies_in(const Mailbox *mailbox, const Mailbox *above)
+{
+    while (mailbox && mailbox != above)
+        mailbox = mailbox->parent;
+    return mailbox != NULL;
+}
+
+Mailbox *change_trash_always(const Store *store, GError **error)
+{
+    Mailbox *trash = find_trash(store);
+
+    if (!trash)
+        mail_fail(error, MAIL_ERROR_GONE, "%s has no Trash mailbox yet", store->account->id);
+    return trash;
+}
+
+Mailbox *change_trash(const Store *store, const Mailbox *mailbox, GError **error)
+{
+    Mailbox *trash;
+
+    if (store->params.config->delete == CONFIG_DELETE_EXPUNGE)
+        return NULL;
+    trash = change_trash_always(store, error);
+    return trash && lies_in(mailbox, trash) ? NULL : trash;
+}
+
+/* TRUE when all mailboxes but the INBOX lie below it: the personal namespace is "INBOX." then
+ * (Courier, Cyrus), and nothing can be made beside it. */
+static const Mailbox *find_prefix(const Store *store)
+{
+    const Mailbox *inbox = account_find_wire(store->account, "INBOX");
+    const Mailbox *root = store->account->root;
+
+    return inbox && root->children->len == 1 && inbox->children->len > 0 ? inbox : NULL;
+}
+
+char *change_trash_wire(const Store *store)
+{
+    const char *configured = store->params.config->trash;
+    g_auto(GStrv) path = g_strsplit(configured ? configured : "Trash", "/", -1);
+    const Mailbox *prefix = configured ? NULL : find_prefix(store);
+    char delimiter = change_delimiter(store);
+    GString *wire = g_string_new(prefix ? prefix->wire : NULL);
+
+    for (char **each = path; *each; each++) {
+        g_autofree char *encoded = store->ops->encode(*each);
+
+        if (wire->len > 0 && delimiter)
+            g_string_append_c(wire, delimiter);
+        g_string_append(wire, encoded);
+    }
+    return g_string_free(wire, FALSE);
+}
+
+gboolean change_may_expunge(Store *store, const Mailbox *mailbox, guint n)
+{
+    GQueue *times = &store->removals;
+    gint64 now = store_now();
+    const Mailbox *trash = find_trash(store);
+
+    if (store->params.config->delete == CONFIG_DELETE_EXPUNGE ||
+        (trash && lies_in(mailbox, trash)))
+        return TRUE;
+    while (!g_queue_is_empty(times) && now - *(gint64 *)times->head->data >= BRAKE_SECONDS)
+        g_free(g_queue_pop_head(times));
+    if (times->length + n > BRAKE_REMOVALS)
+        return FALSE;
+    while (n-- > 0)
+        g_queue_push_tail(times, g_memdup2(&now, sizeof now));
+    return TRUE;
+}
+
+/* -- EXPUNGE ----------------------------------------------------------------------------------- */
+
+static void step(Change *change)
+{
+    Job *job;
+
+    change_refresh(change);
+    if (change->entry->messages->len == 0) {
+        change_finish(change, NULL); /* somebody else was faster */
+        return;
+    }
+    job = change_own_job(change, JOB_EXPUNGE);
+    change_fill_messages(change, job);
+    FAULT("expunge-step");
+    change_send(change, JOURNAL_SENT, job);
+}
+
+/* The rows of what went.  Returns how many are neither gone nor hidden. */
+static guint apply(Change *change, DiskBatch *batch, const JobChange *result)
+{
+    Store *store = change->store;
+    Mailbox *mailbox = change_mailbox(change);
+    guint n_left = 0;
+
+    for (guint i = 0; i < result->messages->len; i++) {
+        const ChangeMessage *each = &g_array_index(result->messages, ChangeMessage, i);
+        JournalMessage *entry = change_find_uid(change, each->uid);
+        Message *message = mailbox && entry ? change_message(change, entry) : NULL;
+
+        n_left += !each->is_done && !result->is_hidden;
+        if (entry)
+            entry->is_done = each->is_done;
+        if (message && each->is_done)
+            change_remove_row(store, batch, mailbox, message);
+        else if (message && result->is_hidden)
+            change_hide_message(store, batch, mailbox, message);
+    }
+    return n_left;
+}
+
+static void answered(Change *change, Job *job, const GError *error)
+{
+    Mailbox *mailbox = change_mailbox(change);
+    g_autoptr(GError) others = NULL;
+    DiskBatch *batch;
+    guint n_left;
+
+    FAULT("expunge-answered");
+    if (error && change_is_temporary(error)) {
+        change_postpone(change, error);
+        return;
+    }
+    batch = disk_batch_new();
+    n_left = apply(change, batch, job->change);
+    if (mailbox && (error || n_left > 0))
+        store_request_sync(change->store, mailbox, JOB_WAITED);
+    if (!error && n_left > 0)
+        mail_fail(&others, MAIL_ERROR_GONE,
+                  "%u messages of %s are not what they were; they were not deleted", n_left,
+                  change->entry->wire);
+    if (error || others)
+        change_refuse(change, batch, error ? error : others);
+    else
+        change_finish(change, batch);
+}
+
+const ChangeOps change_expunge_ops = {step, answered, NULL};
+
+/* -- Asking ------------------------------------------------------------------------------------ */
+
+StoreChange *store_remove(Store *store, Mailbox *mailbox, GPtrArray *messages, StoreFunc func,
+                          gpointer user)
+{
+    g_autoptr(GError) error = NULL, missing = NULL;
+    Mailbox *trash;
+    Change *change;
+
+    if (!store_may_change(store, mailbox, &error))
+        return change_answer(store, error, func, user);
+    if (messages->len == 0)
+        return change_answer(store, NULL, func, user);
+    trash = change_trash(store, mailbox, &missing);
+    if (trash || missing)
+        return change_to_trash(store, mailbox, messages, trash, func, user);
+    change = change_new(store, JOURNAL_EXPUNGE, mailbox);
+    change_add_messages(change, messages, NULL);
+    return change_begin_for(change, func, user);
+}

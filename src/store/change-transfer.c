@@ -1,0 +1,644 @@
+/* COPY and MOVE: a set of messages to another mailbox of the account.
+ *
+ *   PREP -> SENT -> MOVE -------------------------------------> the model
+ *                   COPY, where the server has no MOVE -> HALF -> EXPUNGE -> the model
+ *
+ * One command for the whole set.  A tagged OK proves it (a COPY that fails leaves nothing behind,
+ * RFC 9051 section 6.4.7); COPYUID says which UIDs the copies have.  Where it does not, the next
+ * sync of the target shows them, and they are known by their likeness (change-match.h).
+ *
+ * When the answer is lost, SENT is found again, and both sides are looked at by a sync:
+ *
+ *   source   target
+ *   gone     there     moved
+ *   there    there     copied: HALF, the source is expunged.  Only a Message-ID counts as proof
+ *                      here; a duplicate is better than a loss
+ *   there    not       nothing happened: it is said again, for these
+ *   gone     not       somebody took it away over there, or the server lost it: what is in the
+ *                      cache is uploaded again, and the log says so
+ *
+ * Said again, MOVE ignores UIDs that are gone, and EXPUNGE is guarded by date and size, so being
+ * killed at any point of this leads back to it.  A sync that finds messages gone which a change is
+ * about keeps their rows (change_claims()): name and body are still to be carried over.
+ */
+#include "store/change-internal.h"
+#include "base/error.h"
+#include "base/fault.h"
+#include "store/change-match.h"
+
+#include <string.h>
+
+/* Change.stage: which job is out. */
+enum { ASK_TRASH, ASK_COPY, ASK_EXPUNGE };
+
+/* Beyond the entry, and lost with the process: those that were refused, which stay where they are
+ * and are no business of HALF, and why. */
+typedef struct {
+    Store *store;
+    GArray *left; /* of JournalMessage */
+    GError *error;
+    gboolean is_named;  /* the target was looked at for UIDs */
+    gboolean is_frozen; /* a Trash is being made: store_freeze_list() */
+} Transfer;
+
+static void transfer_free(gpointer data)
+{
+    Transfer *transfer = data;
+
+    if (transfer->is_frozen)
+        store_thaw_list(transfer->store);
+    g_array_unref(transfer->left);
+    g_clear_error(&transfer->error);
+    g_free(transfer);
+}
+
+static Transfer *own(Change *change)
+{
+    if (!change->own) {
+        Transfer *transfer = g_new0(Transfer, 1);
+
+        transfer->store = change->store;
+        transfer->left = g_array_new(FALSE, TRUE, sizeof(JournalMessage));
+        change->own = transfer;
+        change->own_free = transfer_free;
+    }
+    return change->own;
+}
+
+static gboolean is_move(const Change *change)
+{
+    return change->entry->kind == JOURNAL_MOVE;
+}
+
+static JournalMessage *nth(const Change *change, guint i)
+{
+    return &g_array_index(change->entry->messages, JournalMessage, i);
+}
+
+/* -- The end ----------------------------------------------------------------------------------- */
+
+static void remove_replaced(Store *store, Mailbox *target, guint64 item)
+{
+    g_autoptr(GPtrArray) messages = g_ptr_array_new();
+    Message *replaced = target && item ? mailbox_find_item(target, item) : NULL;
+
+    if (!replaced)
+        return;
+    g_ptr_array_add(messages, replaced);
+    store_change_forget(store_remove(store, target, messages, NULL, NULL));
+}
+
+/* What was refused becomes the entry again: it is what a retry is about. */
+static void finish(Change *change, DiskBatch *batch)
+{
+    Store *store = change->store;
+    Transfer *transfer = own(change);
+    Mailbox *target = change_target(change);
+    guint64 replaced = change->entry->item;
+    GArray *left;
+    g_autoptr(GError) error = NULL;
+
+    if (!transfer->error) {
+        change_finish(change, batch);
+        remove_replaced(store, target, replaced);
+        return;
+    }
+    left = g_array_ref(transfer->left);
+    error = g_error_copy(transfer->error);
+    if (left->len > 0) {
+        g_array_unref(change->entry->messages);
+        change->entry->messages = g_array_ref(left);
+    }
+    g_array_unref(left);
+    change_refuse(change, batch, error);
+}
+
+static void refuse(Change *change, const GError *error)
+{
+    Mailbox *mailbox = change_mailbox(change);
+    DiskBatch *batch = disk_batch_new();
+
+    /* Rows that were kept although a sync found their messages gone. */
+    for (guint i = 0; mailbox && is_move(change) && i < change->entry->messages->len; i++) {
+        Message *message = change_message(change, nth(change, i));
+
+        if (message && nth(change, i)->is_done)
+            change_remove_row(change->store, batch, mailbox, message);
+    }
+    if (mailbox)
+        store_request_sync(change->store, mailbox, JOB_WAITED);
+    change_refuse(change, batch, error);
+}
+
+/* Everything that the server has done is done: the model follows. */
+static void apply(Change *change)
+{
+    DiskBatch *batch = disk_batch_new();
+    Mailbox *target = change_target(change);
+    gboolean is_complete = TRUE;
+
+    FAULT("transfer-apply");
+    for (guint i = 0; i < change->entry->messages->len; i++)
+        is_complete = change_carry_over(change, batch, nth(change, i)) && is_complete;
+    if (target && !is_complete)
+        store_request_sync(change->store, target, JOB_WAITED);
+    finish(change, batch);
+}
+
+/* -- Looking at both sides --------------------------------------------------------------------- */
+
+/* A sync must be able to get through, so meanwhile the change is not at work. */
+static void ask_sync(Change *change, Mailbox *mailbox, StoreFunc then)
+{
+    Mailbox *sides[] = {change_mailbox(change), change_target(change)};
+
+    change->phase = CHANGE_PREPARING;
+    change->ready = store_sync(change->store, mailbox, then, change);
+    for (guint i = 0; i < G_N_ELEMENTS(sides); i++)
+        if (sides[i] && !store_is_changing(change->store, sides[i]))
+            store_sync_resume(change->store, sides[i]);
+}
+
+/* FALSE: the change has ended or waits. */
+static gboolean is_synced(Change *change, const GError *error)
+{
+    change->ready = NULL;
+    if (error && change_is_temporary(error)) {
+        change_postpone(change, error);
+        return FALSE;
+    }
+    if (error) {
+        refuse(change, error);
+        return FALSE;
+    }
+    change->phase = CHANGE_AT_WORK;
+    return TRUE;
+}
+
+static void on_named(const GError *error, gpointer user)
+{
+    Change *change = user;
+    const Mailbox *target = change_target(change);
+    ChangeMatch match;
+
+    change->ready = NULL;
+    change->phase = CHANGE_AT_WORK;
+    if (!error && target) {
+        change->entry->target_uidvalidity = target->uidvalidity;
+        change_match_init(&match, target, change->entry->uidnext);
+        match.with_guess = TRUE;
+        for (guint i = 0; i < change->entry->messages->len; i++) {
+            JournalMessage *each = nth(change, i);
+
+            if (!each->new_uid)
+                each->new_uid = change_match_find(&match, each, change_message(change, each));
+        }
+        change_match_clear(&match);
+    }
+    apply(change);
+}
+
+/* All is done over there.  Where a UID is not known, the target's next sync shows it. */
+static void conclude(Change *change)
+{
+    const JournalEntry *entry = change->entry;
+    Mailbox *target = change_target(change);
+    gboolean is_known = TRUE;
+
+    for (guint i = 0; i < entry->messages->len; i++)
+        is_known = is_known && nth(change, i)->new_uid != 0;
+    if (is_known || own(change)->is_named || !target || !target->is_listed || !entry->uidnext) {
+        apply(change);
+        return;
+    }
+    own(change)->is_named = TRUE;
+    ask_sync(change, target, on_named);
+}
+
+static void ask_copy(Change *change);
+static void ask_expunge(Change *change);
+
+/* Both sides are known. */
+static void judge(Change *change, Mailbox *target)
+{
+    JournalEntry *entry = change->entry;
+    gboolean all_there = TRUE, all_gone = TRUE;
+    ChangeMatch match;
+
+    entry->target_uidvalidity = target->uidvalidity;
+    change_match_init(&match, target, entry->uidnext);
+    for (guint i = 0; i < entry->messages->len; i++) {
+        JournalMessage *each = nth(change, i);
+
+        /* Of what is gone from the source any likeness counts, of what is there only proof. */
+        match.with_guess = !is_move(change) || each->is_done;
+        if (!each->new_uid && (entry->uidnext || each->is_done))
+            each->new_uid = change_match_find(&match, each, change_message(change, each));
+        if (!is_move(change))
+            each->is_done = each->new_uid != 0;
+        if (is_move(change) && each->is_done && !each->new_uid)
+            change_rescue(change, target, each);
+        all_there = all_there && (each->new_uid || each->is_done);
+        all_gone = all_gone && each->is_done;
+    }
+    change_match_clear(&match);
+    FAULT("transfer-judged");
+    if (!all_there)
+        ask_copy(change);
+    else if (!all_gone)
+        ask_expunge(change);
+    else
+        conclude(change);
+}
+
+static void on_source_synced(const GError *error, gpointer user)
+{
+    Change *change = user;
+    Mailbox *target = change_target(change);
+    g_autoptr(GError) gone = NULL;
+
+    if (!is_synced(change, error))
+        return;
+    if (target) {
+        judge(change, target);
+        return;
+    }
+    mail_fail(&gone, MAIL_ERROR_GONE, "the mailbox %s is gone", change->entry->target);
+    refuse(change, gone);
+}
+
+static void on_target_synced(const GError *error, gpointer user)
+{
+    Change *change = user;
+    Mailbox *mailbox = change_mailbox(change);
+
+    if (!is_synced(change, error))
+        return;
+    if (mailbox)
+        ask_sync(change, mailbox, on_source_synced);
+    else
+        on_source_synced(NULL, change);
+}
+
+static void look(Change *change)
+{
+    Mailbox *target = change_target(change);
+
+    if (target)
+        ask_sync(change, target, on_target_synced);
+    else
+        on_target_synced(NULL, change);
+}
+
+/* -- Asking the server ------------------------------------------------------------------------- */
+
+static guint32 first_possible_uid(const Mailbox *mailbox)
+{
+    guint n = mailbox_n_messages(mailbox);
+    guint32 highest = n > 0 ? mailbox_nth(mailbox, n - 1)->uid : 0;
+
+    return MAX(mailbox->uidnext, n > 0 && highest < G_MAXUINT32 ? highest + 1 : highest);
+}
+
+/* Those that are not over there, as far as anybody knows. */
+static void ask_copy(Change *change)
+{
+    const JournalEntry *entry = change->entry;
+    Job *job = change_own_job(change, JOB_COPY);
+
+    job->change->target = g_strdup(entry->target);
+    job->change->target_uidvalidity = entry->target_uidvalidity;
+    job->change->is_move = is_move(change);
+    job->change->messages = g_array_new(FALSE, TRUE, sizeof(ChangeMessage));
+    for (guint i = 0; i < entry->messages->len; i++) {
+        const JournalMessage *each = nth(change, i);
+        ChangeMessage message = {.uid = each->uid, .date = each->date, .size = each->size};
+
+        if (!each->is_done && !each->new_uid)
+            g_array_append_val(job->change->messages, message);
+    }
+    change->stage = ASK_COPY;
+    change_send(change, JOURNAL_SENT, job);
+}
+
+static void ask_expunge(Change *change)
+{
+    Job *job = change_own_job(change, JOB_EXPUNGE);
+
+    change_fill_messages(change, job);
+    for (guint i = 0; i < job->change->messages->len; i++) {
+        ChangeMessage *each = &g_array_index(job->change->messages, ChangeMessage, i);
+        const Message *message = change_message(change, change_find_uid(change, each->uid));
+
+        /* As for rm: the server's claim is not known any more. */
+        if (message && message->is_exact)
+            each->size = 0;
+    }
+    change->stage = ASK_EXPUNGE;
+    change_send(change, JOURNAL_HALF, job);
+}
+
+static void ask_trash(Change *change)
+{
+    Job *job = change_job(JOB_MAILBOX, change->entry->target, 0);
+
+    job->change->verb = MAILBOX_CREATE;
+    job->change->special_use = g_strdup("\\Trash");
+    change->stage = ASK_TRASH;
+    store_freeze_list(change->store);
+    own(change)->is_frozen = TRUE;
+    change_send(change, JOURNAL_PREP, job);
+}
+
+static void begin(Change *change)
+{
+    JournalEntry *entry = change->entry;
+    Mailbox *mailbox = change_mailbox(change);
+    Mailbox *target = entry->target_mailbox
+                          ? change_target(change)
+                          : account_find_wire(change->store->account, entry->target);
+    gboolean is_missing =
+        !mailbox || (entry->target_mailbox && (!target || target->is_container));
+    g_autoptr(GError) error = NULL;
+
+    change_refresh(change);
+    if (is_missing || entry->messages->len == 0) {
+        mail_fail(&error, MAIL_ERROR_GONE, is_missing ? "the mailbox %s is gone"
+                                                      : "the message is no longer in %s",
+                  mailbox && is_missing ? entry->target : entry->wire);
+        refuse(change, error);
+        return;
+    }
+    if (!target || target->is_container) {
+        ask_trash(change);
+        return;
+    }
+    entry->target_mailbox = target->number;
+    g_free(entry->target);
+    entry->target = g_strdup(target->wire);
+    entry->target_uidvalidity = target->uidvalidity;
+    entry->uidnext = first_possible_uid(target);
+    for (guint i = 0; i < entry->messages->len; i++)
+        if (!nth(change, i)->new_item)
+            nth(change, i)->new_item = change_new_item(target);
+    FAULT("transfer-begin");
+    ask_copy(change);
+}
+
+static void step(Change *change)
+{
+    switch (change->entry->state) {
+    case JOURNAL_SENT:
+        look(change);
+        break;
+    case JOURNAL_HALF:
+        ask_expunge(change);
+        break;
+    default:
+        begin(change);
+    }
+}
+
+/* -- Answers ----------------------------------------------------------------------------------- */
+
+/* Takes what is done out of @result; what was asked for and is not done goes aside. */
+static void take_copied(Change *change, const JobChange *result)
+{
+    Transfer *transfer = own(change);
+
+    for (guint i = 0; i < result->messages->len; i++) {
+        const ChangeMessage *each = &g_array_index(result->messages, ChangeMessage, i);
+        JournalMessage *entry = change_find_uid(change, each->uid);
+
+        if (!entry)
+            continue;
+        if (each->is_done) {
+            entry->new_uid = each->target_uid;
+            entry->is_done = !is_move(change) || result->did_move;
+        } else {
+            g_array_append_val(transfer->left, *entry);
+        }
+    }
+}
+
+static void drop_left(Change *change)
+{
+    const Transfer *transfer = own(change);
+
+    for (guint i = 0; i < transfer->left->len; i++) {
+        const JournalMessage *left = &g_array_index(transfer->left, JournalMessage, i);
+        JournalMessage *entry = change_find_uid(change, left->uid);
+
+        if (entry)
+            g_array_remove_index(change->entry->messages, (guint)(entry - nth(change, 0)));
+    }
+}
+
+static void note_error(Change *change, const GError *error)
+{
+    Transfer *transfer = own(change);
+
+    if (transfer->error)
+        return;
+    if (error)
+        transfer->error = g_error_copy(error);
+    else if (transfer->left->len > 0)
+        mail_fail(&transfer->error, MAIL_ERROR_GONE, "%u messages are no longer in %s",
+                  transfer->left->len, change->entry->wire);
+}
+
+static void on_copied(Change *change, const JobChange *result, const GError *error)
+{
+    JournalEntry *entry = change->entry;
+    Transfer *transfer = own(change);
+    gboolean all_done = TRUE;
+
+    if (error && change_is_temporary(error) && !result->was_sent &&
+        entry->messages->len == result->messages->len)
+        entry->state = JOURNAL_PREP; /* what never left needs no search */
+    g_array_set_size(transfer->left, 0);
+    take_copied(change, result);
+    if (error && change_is_temporary(error)) {
+        g_array_set_size(transfer->left, 0);
+        change_postpone(change, error);
+        return;
+    }
+    if (result->uidvalidity)
+        entry->target_uidvalidity = result->uidvalidity;
+    if (result->uidnext_then && !entry->uidnext)
+        entry->uidnext = result->uidnext_then;
+    note_error(change, error);
+    if (transfer->left->len == entry->messages->len) {
+        g_autoptr(GError) all = g_error_copy(transfer->error);
+
+        refuse(change, all);
+        return;
+    }
+    drop_left(change);
+    for (guint i = 0; i < entry->messages->len; i++)
+        all_done = all_done && nth(change, i)->is_done;
+    FAULT("transfer-copied");
+    if (all_done)
+        conclude(change);
+    else
+        ask_expunge(change);
+}
+
+/* Where a source is not what it was, it stays; so does what the server does not let us remove. */
+static void keep_both(Change *change, const GError *error)
+{
+    Transfer *transfer = own(change);
+    JournalEntry *entry = change->entry;
+    Mailbox *target = change_target(change);
+    guint before = entry->messages->len;
+
+    for (guint i = before; i > 0; i--)
+        if (!nth(change, i - 1)->is_done)
+            g_array_remove_index(entry->messages, i - 1);
+    if (entry->messages->len == before)
+        return;
+    if (target)
+        store_request_sync(change->store, target, JOB_WAITED);
+    g_clear_error(&transfer->error);
+    mail_fail(&transfer->error, error ? (MailError)error->code : MAIL_ERROR_GONE,
+              "%u messages of %s were copied to %s, but could not be removed: %s",
+              before - entry->messages->len, entry->wire, entry->target,
+              error ? error->message : "they are not what they were");
+}
+
+/* The copies are there. */
+static void on_expunged(Change *change, const JobChange *result, const GError *error)
+{
+    Mailbox *mailbox = change_mailbox(change);
+    DiskBatch *batch = disk_batch_new();
+
+    FAULT("transfer-expunged");
+    for (guint i = 0; i < result->messages->len; i++) {
+        const ChangeMessage *each = &g_array_index(result->messages, ChangeMessage, i);
+        JournalMessage *entry = change_find_uid(change, each->uid);
+        Message *message = entry ? change_message(change, entry) : NULL;
+
+        if (!entry)
+            continue;
+        entry->is_done = entry->is_done || each->is_done;
+        if (mailbox && message && result->is_hidden && !each->is_done) {
+            change_hide_message(change->store, batch, mailbox, message);
+            entry->is_done = TRUE;
+        }
+    }
+    disk_submit(change->store->disk, batch, NULL, NULL);
+    if (error && change_is_temporary(error)) {
+        change_postpone(change, error);
+        return;
+    }
+    keep_both(change, error);
+    conclude(change);
+}
+
+static void on_trash_made(Change *change)
+{
+    g_autoptr(GError) unshown = NULL;
+
+    if (change_mailbox_appeared(change->store, change->entry->target, &unshown))
+        begin(change);
+    else
+        refuse(change, unshown);
+}
+
+static void on_trash_answered(Change *change, const GError *error)
+{
+    JournalEntry *entry = change->entry;
+    g_autofree char *below = NULL;
+
+    if (error && change_is_temporary(error)) {
+        change_postpone(change, error);
+        return;
+    }
+    if (!error || mail_error_is(error, MAIL_ERROR_EXISTS)) {
+        on_trash_made(change);
+        return;
+    }
+    /* An account that has nothing but an INBOX does not show where its other mailboxes belong. */
+    below = change_wire_below_inbox(change->store, entry->target);
+    if (below) {
+        g_free(entry->target);
+        entry->target = g_steal_pointer(&below);
+        change->was_saved = FALSE;
+        ask_trash(change);
+    } else {
+        refuse(change, error);
+    }
+}
+
+static void answered(Change *change, Job *job, const GError *error)
+{
+    switch (change->stage) {
+    case ASK_TRASH:
+        own(change)->is_frozen = FALSE;
+        store_thaw_list(change->store);
+        on_trash_answered(change, error);
+        break;
+    case ASK_COPY:
+        on_copied(change, job->change, error);
+        break;
+    case ASK_EXPUNGE:
+        on_expunged(change, job->change, error);
+        break;
+    }
+}
+
+const ChangeOps change_transfer_ops = {step, answered, NULL};
+
+/* -- Asking ------------------------------------------------------------------------------------ */
+
+static StoreChange *begin_transfer(Store *store, JournalKind kind, const StoreTransfer *transfer,
+                                   StoreFunc func, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    Change *change;
+
+    if (!store_may_change(store, transfer->to, &error) ||
+        (kind == JOURNAL_MOVE && !store_may_change(store, transfer->from, &error)))
+        return change_answer(store, error, func, user);
+    if (transfer->to->is_container) {
+        mail_fail(&error, MAIL_ERROR_DENIED, "%s is only a level of folders, it holds no messages",
+                  transfer->to->label);
+        return change_answer(store, error, func, user);
+    }
+    if (transfer->messages->len == 0)
+        return change_answer(store, NULL, func, user);
+    change = change_new(store, kind, transfer->from);
+    change->entry->target_mailbox = transfer->to->number;
+    change->entry->target = g_strdup(transfer->to->wire);
+    change->entry->item = transfer->replaced ? transfer->replaced->item : 0;
+    if (transfer->messages->len == 1)
+        change->entry->name = g_strdup(transfer->name);
+    change_add_messages(change, transfer->messages, transfer->to);
+    return change_begin_for(change, func, user);
+}
+
+StoreChange *store_move(Store *store, const StoreTransfer *transfer, StoreFunc func,
+                        gpointer user)
+{
+    return begin_transfer(store, JOURNAL_MOVE, transfer, func, user);
+}
+
+StoreChange *store_copy(Store *store, const StoreTransfer *transfer, StoreFunc func,
+                        gpointer user)
+{
+    return begin_transfer(store, JOURNAL_COPY, transfer, func, user);
+}
+
+StoreChange *change_to_trash(Store *store, Mailbox *mailbox, GPtrArray *messages, Mailbox *trash,
+                             StoreFunc func, gpointer user)
+{
+    Change *change;
+    StoreTransfer transfer = {.from = mailbox, .messages = messages, .to = trash};
+
+    if (trash)
+        return store_move(store, &transfer, func, user);
+    change = change_new(store, JOURNAL_MOVE, mailbox);
+    change->entry->target = change_trash_wire(store);
+    change_add_messages(change, messages, NULL);
+    return change_begin_for(change, func, user);
+}
