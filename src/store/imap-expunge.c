@@ -52,6 +52,27 @@ static UidSet *sort_out(ImapChange *run, UidSet **ret_marked_before)
     return ours;
 }
 
+static gboolean fail_strangers(const ImapChange *run, GError **error)
+{
+    const GArray *messages = run->change->messages;
+
+    return mail_fail(error, MAIL_ERROR_GONE,
+                     messages->len == 1
+                         ? "another message has number %u in %s now; nothing was deleted"
+                         : "another message has a number from %u on in %s now; nothing was "
+                           "deleted",
+                     g_array_index(messages, ChangeMessage, 0).uid, run->job->wire);
+}
+
+/* There was nothing to expunge: all have gone by themselves, or are others now. */
+static gboolean conclude(const ImapChange *run, GError **error)
+{
+    guint n_messages = run->change->messages->len;
+    g_autoptr(UidSet) left = imap_change_uids(run);
+
+    return n_messages == 0 || uid_set_count(left) < n_messages || fail_strangers(run, error);
+}
+
 static gboolean store_deleted(ImapChange *run, const UidSet *uids, gboolean is_removal,
                               GError **error)
 {
@@ -108,6 +129,18 @@ static gboolean unmark(ImapChange *run, const UidSet *ours, const UidSet *marked
     return FALSE;
 }
 
+/* Others' marks are there as well: ours stay, to be hidden.  But "what is not done is to be hidden"
+ * would be said of strangers, too. */
+static gboolean leave_marked(ImapChange *run, const UidSet *ours, GError **error)
+{
+    g_autoptr(UidSet) left = imap_change_uids(run);
+
+    if (uid_set_count(left) > uid_set_count(ours))
+        return fail_strangers(run, error);
+    run->change->is_hidden = TRUE;
+    return TRUE;
+}
+
 /* Without UIDPLUS. */
 static gboolean expunge_if_alone(ImapChange *run, const UidSet *ours, GError **error)
 {
@@ -120,10 +153,8 @@ static gboolean expunge_if_alone(ImapChange *run, const UidSet *ours, GError **e
         return FALSE;
     others = uid_set_minus(marked, ours);
     /* None at all is not what a server says that we just told to mark some. */
-    if (uid_set_is_empty(marked) || !uid_set_is_empty(others)) {
-        run->change->is_hidden = TRUE;
-        return TRUE;
-    }
+    if (uid_set_is_empty(marked) || !uid_set_is_empty(others))
+        return leave_marked(run, ours, error);
     imap_count(run->connection, "EXPUNGE");
     if (!imap_session_expunge_all(session, error))
         return FALSE;
@@ -138,22 +169,6 @@ static gboolean expunge_uids(ImapChange *run, const UidSet *ours, GError **error
         return FALSE;
     set_done(run, ours);
     return TRUE;
-}
-
-/* There was nothing to expunge: all have gone by themselves, or are others now. */
-static gboolean conclude(const ImapChange *run, GError **error)
-{
-    const GArray *messages = run->change->messages;
-    g_autoptr(UidSet) left = imap_change_uids(run);
-
-    if (messages->len == 0 || uid_set_count(left) < messages->len)
-        return TRUE;
-    return mail_fail(error, MAIL_ERROR_GONE,
-                     messages->len == 1
-                         ? "another message has number %u in %s now; nothing was deleted"
-                         : "other messages have number %u and following in %s now; nothing was "
-                           "deleted",
-                     g_array_index(messages, ChangeMessage, 0).uid, run->job->wire);
 }
 
 gboolean imap_change_expunge(ImapChange *run, GError **error)
