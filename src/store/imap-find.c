@@ -47,8 +47,10 @@ static GArray *candidates(const ImapChange *run)
         const ImapSeen *seen = value;
         Candidate candidate = {
             seen->uid, seen->size > size ? seen->size - size : size - seen->size};
+        const UidSet *others = run->change->others;
 
-        g_array_append_val(array, candidate);
+        if (!others || !uid_set_contains(others, seen->uid))
+            g_array_append_val(array, candidate);
     }
     g_array_sort(array, compare_candidates);
     return array;

@@ -15,7 +15,7 @@ typedef struct {
     gboolean is_move;
     guint16 flags, flags_removed;
     const char *text, *message_id;
-    guint32 replaces, uidnext;
+    guint32 replaces, uidnext, other;
     MailboxVerb verb;
 } Ask;
 
@@ -393,6 +393,21 @@ static const Case cases[] = {
      "S: Hello!)\n"
      "S: @6 OK done\n",
      "ok uidvalidity=7 uid=91 octets=6"},
+    {"find, but not what is another file's", "UIDPLUS",
+     {JOB_FIND, .uidvalidity = 7, .uidnext = 90, .text = "Hello!", .other = 93},
+     EXAMINE("2")
+     "C: @3 UID SEARCH UID 90:*\n"
+     "S: * SEARCH 91 93\n"
+     "S: @3 OK done\n"
+     "C: @4 UID FETCH 91,93 (UID RFC822.SIZE)\n"
+     "S: * 1 FETCH (UID 91 RFC822.SIZE 6)\n"
+     "S: * 2 FETCH (UID 93 RFC822.SIZE 6)\n"
+     "S: @4 OK done\n"
+     "C: @5 UID FETCH 91 (UID BODY.PEEK[])\n"
+     "S: * 1 FETCH (UID 91 BODY[] {6}\n"
+     "S: Hello?)\n"
+     "S: @5 OK done\n",
+     "ok uidvalidity=7"},
     {"find where sizes lie and nothing is searched by", "",
      {JOB_FIND, .uidvalidity = 7, .uidnext = 90, .text = "Hello!", .message_id = "<a@b>"},
      EXAMINE("2")
@@ -500,6 +515,10 @@ static Job *job_of(const Ask *ask)
     change->message_id = g_strdup(ask->message_id);
     change->replaces = ask->replaces;
     change->uidnext = ask->uidnext;
+    if (ask->other) {
+        change->others = uid_set_new();
+        uid_set_add(change->others, ask->other);
+    }
     change->verb = ask->verb;
     if (ask->text)
         add_text(change, ask->text);
