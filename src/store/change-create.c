@@ -254,6 +254,8 @@ static void inherit(Change *change, const Message *old)
     g_array_set_size(entry->messages, 0);
     if (old) {
         change_add_message(change, old, 0);
+        if (old->is_exact) /* the server's claim, which EXPUNGE compares, is not known any more */
+            old_one(change)->size = 0;
         entry->flags = old->flags & (guint16)~MESSAGE_DELETED;
         g_free(entry->keywords);
         entry->keywords = g_strdup(old->keywords);
