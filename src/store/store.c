@@ -8,6 +8,7 @@
 #include "base/deadline.h"
 #include "base/error.h"
 #include "client/imap-session.h"
+#include "store/stage.h"
 
 #include <string.h>
 
@@ -502,6 +503,11 @@ void store_reconnect(Store *store)
 {
     if (store->backend)
         store->ops->reconnect(store->backend);
+}
+
+const char *store_lost_dir(const Store *store)
+{
+    return stage_lost_dir(store->disk);
 }
 
 GHashTable *store_commands(const Store *store)

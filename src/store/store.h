@@ -123,6 +123,8 @@ typedef struct {
 } StoreFacts;
 
 void store_facts(const Store *store, StoreFacts *ret_facts);
+/* The folder for octets that no server took (store/stage.h); it may not be there yet. */
+const char *store_lost_dir(const Store *store);
 GHashTable *store_commands(const Store *store); /* name -> count; the caller owns it */
 
 /* "offline: REASON" as an error with the right code for who asked for what is not here. */
