@@ -155,8 +155,8 @@ static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name, gboolean
         lookup_account(req, fs, name);
     else if (node.kind == INODE_DIRECTORY)
         lookup_in_mailbox(req, parent, &node, name, may_wait);
-    else if (node.kind == INODE_VIRTUAL && node.item == VIRTUAL_DIRECTORY)
-        reply_virtual(req, virtual_find(name));
+    else if (node.kind == INODE_VIRTUAL && virtual_is_directory(fs, node.item))
+        reply_virtual(req, virtual_find(fs, node.item, name));
     else
         (void)fuse_reply_err(req, ENOTDIR);
 }
@@ -340,13 +340,16 @@ static void add_accounts(Listing *listing, off_t offset)
     }
 }
 
-static void add_virtuals(Listing *listing, off_t offset)
+static void add_virtuals(Listing *listing, guint directory, off_t offset)
 {
-    for (guint item = VIRTUAL_DIRECTORY + 1; item < VIRTUAL_END; item++) {
-        FsNode each = {.kind = INODE_VIRTUAL, .item = item};
-        off_t here = OFFSET_CHILD + (off_t)item;
+    g_autoptr(GArray) items = virtual_list(listing->fs, directory);
 
-        if (here > offset && !add(listing, virtual_name(item), &each, here))
+    for (guint i = 0; i < items->len; i++) {
+        FsNode each = {.kind = INODE_VIRTUAL, .item = g_array_index(items, guint, i)};
+        const char *name = virtual_name(listing->fs, each.item);
+        off_t here = OFFSET_CHILD + (off_t)each.item;
+
+        if (here > offset && !add(listing, name, &each, here))
             return;
     }
 }
@@ -366,7 +369,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, gboo
         if (node.kind == INODE_TOP)
             add_accounts(&listing, offset);
         else if (node.kind == INODE_VIRTUAL)
-            add_virtuals(&listing, offset);
+            add_virtuals(&listing, node.item, offset);
         else if (offset > OFFSET_MESSAGE || add_children(&listing, &node, offset))
             add_messages(&listing, &node, offset);
     }

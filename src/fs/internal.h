@@ -6,7 +6,7 @@
  *   file.c      open, read, release of messages
  *   xattr.c     extended attributes
  *   wait.c      requests that cannot be answered yet: deadlines and interrupts
- *   virtual.c   .mailfs and what lies in it
+ *   virtual.c   .mailfs and what lies in it; virtual-dir.c its directories
  *   control*.c  requests of the command line, as JSON (control.h)
  *   status.c    the same facts as text and as JSON
  *   notifier.c  what the kernel is told
@@ -25,6 +25,7 @@
 typedef struct Fs Fs;
 typedef struct FsWait FsWait;
 typedef struct FsEvents FsEvents;
+typedef struct VirtualNodes VirtualNodes;
 
 enum { FS_MAX_OPCODE = 64 };
 
@@ -45,6 +46,7 @@ struct Fs {
     GPtrArray *stores; /* of Store, by account number */
     Notifier *notifier;
     FsEvents *events;
+    VirtualNodes *virtuals;
     GQueue waits; /* of FsWait */
     guint wait_timer, wait_look; /* GLib sources, or 0 */
     guint64 counts[FS_MAX_OPCODE]; /* requests by opcode */
@@ -156,17 +158,35 @@ enum {
     VIRTUAL_STATUS_JSON,
     VIRTUAL_EVENTS,
     VIRTUAL_CONTROL,
-    VIRTUAL_END
+    VIRTUAL_PENDING, /* directories: virtual-dir.c */
+    VIRTUAL_LOST,
+    VIRTUAL_END /* from here on numbers are given out for the run */
 };
 
 #define VIRTUAL_NAME ".mailfs"
 
-const char *virtual_name(guint item);
-guint virtual_find(const char *name); /* 0: there is none */
-void virtual_stat(const Fs *fs, guint item, struct stat *ret_stat);
+const char *virtual_name(const Fs *fs, guint item); /* of an item that was listed */
+guint virtual_find(const Fs *fs, guint directory, const char *name); /* 0: there is none */
+GArray *virtual_list(const Fs *fs, guint directory); /* items (guint), ascending */
+gboolean virtual_is_directory(const Fs *fs, guint item);
+/* FALSE when it is gone. */
+gboolean virtual_stat(const Fs *fs, guint item, struct stat *ret_stat);
 void virtual_open(fuse_req_t req, guint item, struct fuse_file_info *fi);
 void virtual_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);
 void virtual_write(fuse_req_t req, const char *data, size_t size, struct fuse_file_info *fi);
+
+/* For parents below .mailfs: EPERM but for what lies in lost+found. */
+void virtual_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void virtual_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+
+/* virtual-dir.c, for virtual.c: the same for pending/, lost+found/ and what is in them. */
+VirtualNodes *virtual_nodes_new(void);
+void virtual_nodes_free(VirtualNodes *nodes);
+const char *virtual_dir_name(const Fs *fs, guint item);
+guint virtual_dir_find(const Fs *fs, guint directory, const char *name);
+GArray *virtual_dir_list(const Fs *fs, guint directory);
+gboolean virtual_dir_stat(const Fs *fs, guint item, struct stat *ret_stat);
+int virtual_dir_open(const Fs *fs, guint item, GError **error); /* for reading; -1 on failure */
 
 FsEvents *fs_events_new(void);
 void fs_events_free(FsEvents *events);

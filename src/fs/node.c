@@ -66,7 +66,7 @@ gboolean fs_node(const Fs *fs, fuse_ino_t ino, FsNode *ret_node)
         return FALSE;
     if (inode.kind == INODE_VIRTUAL) {
         *ret_node = (FsNode){.kind = INODE_VIRTUAL, .item = (guint)inode.item};
-        return inode.item > 0 && inode.item < VIRTUAL_END;
+        return virtual_stat(fs, ret_node->item, &(struct stat){0});
     }
     if (inode.account >= fs->stores->len)
         return FALSE;
@@ -105,7 +105,7 @@ void fs_stat(const Fs *fs, const FsNode *node, struct stat *ret_stat)
         ret_stat->st_ino = fs_ino_message(node->store, node->mailbox, node->message);
         break;
     case INODE_VIRTUAL:
-        virtual_stat(fs, node->item, ret_stat);
+        (void)virtual_stat(fs, node->item, ret_stat);
         ret_stat->st_ino = fs_ino_virtual(node->item);
         break;
     }
@@ -118,9 +118,9 @@ void fs_entry(const Fs *fs, const FsNode *node, struct fuse_entry_param *ret_ent
     *ret_entry = (struct fuse_entry_param){.generation = 1};
     fs_stat(fs, node, &ret_entry->attr);
     ret_entry->ino = ret_entry->attr.st_ino;
-    /* What is generated anew at each open has no lasting attributes. */
-    ret_entry->entry_timeout = FS_TIMEOUT;
-    ret_entry->attr_timeout = node->kind == INODE_VIRTUAL ? 0 : FS_TIMEOUT;
+    /* What is made anew at each open, or comes and goes by itself, is not kept. */
+    ret_entry->entry_timeout = node->kind == INODE_VIRTUAL ? 0 : FS_TIMEOUT;
+    ret_entry->attr_timeout = ret_entry->entry_timeout;
 }
 
 /* -- The observer ------------------------------------------------------------------------------ */

@@ -259,6 +259,7 @@ static Fs *fs_new(FsMount *mount, const FsServeParams *params)
     fs->params = *params;
     fs->stores = g_ptr_array_new_with_free_func((GDestroyNotify)store_close);
     fs->events = fs_events_new();
+    fs->virtuals = virtual_nodes_new();
     fs->handles = g_hash_table_new(g_direct_hash, g_direct_equal);
     fs->jobs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, fs_control_free_job);
     g_queue_init(&fs->waits);
@@ -280,6 +281,7 @@ static void fs_free(Fs *fs)
     g_hash_table_unref(fs->jobs);
     g_ptr_array_unref(fs->stores);
     fs_events_free(fs->events);
+    virtual_nodes_free(fs->virtuals);
     notifier_free(fs->notifier);
     if (fs->loop)
         g_main_loop_unref(fs->loop);

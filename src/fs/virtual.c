@@ -3,16 +3,19 @@
  *   status, status.json   the state of everything, made at each open
  *   events                one line a change; reading waits for the next one, by design
  *   control               one JSON request written, one answer read, on the same handle
+ *   pending, lost+found   directories: virtual-dir.c
  *
- * All are opened with direct_io, so their size plays no part.
+ * All files are opened with direct_io, so their size plays no part.
  */
 #include "fs/internal.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "fs/errno.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { KEPT_EVENTS = 10000 }; /* for a reader that is slow; it is told when it missed some */
 
@@ -22,6 +25,8 @@ static const char *const names[VIRTUAL_END] = {
     [VIRTUAL_STATUS_JSON] = "status.json",
     [VIRTUAL_EVENTS] = "events",
     [VIRTUAL_CONTROL] = "control",
+    [VIRTUAL_PENDING] = "pending",
+    [VIRTUAL_LOST] = "lost+found",
 };
 
 /* One open file. */
@@ -32,6 +37,7 @@ typedef struct {
     GString *request; /* control */
     gsize cursor;     /* control: how much of the answer was read */
     guint64 next;     /* events: number of the next line */
+    int fd;           /* in pending and lost+found; else -1 */
 } Handle;
 
 typedef struct {
@@ -47,30 +53,54 @@ struct FsEvents {
     GList *readers; /* of Reader */
 };
 
-const char *virtual_name(guint item)
+const char *virtual_name(const Fs *fs, guint item)
 {
-    return names[item];
+    return item < VIRTUAL_END ? names[item] : virtual_dir_name(fs, item);
 }
 
-guint virtual_find(const char *name)
+guint virtual_find(const Fs *fs, guint directory, const char *name)
 {
+    if (directory != VIRTUAL_DIRECTORY)
+        return virtual_dir_find(fs, directory, name);
     for (guint item = VIRTUAL_DIRECTORY + 1; item < VIRTUAL_END; item++)
         if (g_str_equal(names[item], name))
             return item;
     return 0;
 }
 
-void virtual_stat(const Fs *fs, guint item, struct stat *ret_stat)
+GArray *virtual_list(const Fs *fs, guint directory)
+{
+    GArray *items;
+
+    if (directory != VIRTUAL_DIRECTORY)
+        return virtual_dir_list(fs, directory);
+    items = g_array_new(FALSE, FALSE, sizeof(guint));
+    for (guint item = VIRTUAL_DIRECTORY + 1; item < VIRTUAL_END; item++)
+        g_array_append_val(items, item);
+    return items;
+}
+
+gboolean virtual_stat(const Fs *fs, guint item, struct stat *ret_stat)
 {
     memset(ret_stat, 0, sizeof *ret_stat);
     ret_stat->st_nlink = 1;
     ret_stat->st_mtime = ret_stat->st_ctime = ret_stat->st_atime = fs->started;
+    if (item >= VIRTUAL_PENDING)
+        return virtual_dir_stat(fs, item, ret_stat);
     if (item == VIRTUAL_DIRECTORY)
         ret_stat->st_mode = S_IFDIR | 0500;
     else if (item == VIRTUAL_CONTROL)
         ret_stat->st_mode = S_IFREG | 0600;
     else
         ret_stat->st_mode = S_IFREG | 0400;
+    return item > 0;
+}
+
+gboolean virtual_is_directory(const Fs *fs, guint item)
+{
+    struct stat st;
+
+    return virtual_stat(fs, item, &st) && S_ISDIR(st.st_mode);
 }
 
 /* -- Open, release ----------------------------------------------------------------------------- */
@@ -82,33 +112,57 @@ static void handle_free(gpointer data)
     g_free(handle->text);
     if (handle->request)
         g_string_free(handle->request, TRUE);
+    if (handle->fd >= 0)
+        (void)close(handle->fd);
     g_free(handle);
+}
+
+/* What reading it needs. */
+static gboolean handle_fill(const Fs *fs, Handle *handle, GError **error)
+{
+    switch (handle->item) {
+    case VIRTUAL_STATUS:
+        handle->text = fs_status_text(fs);
+        break;
+    case VIRTUAL_STATUS_JSON:
+        handle->text = fs_status_json(fs);
+        break;
+    case VIRTUAL_EVENTS:
+        handle->next = fs->events->first + fs->events->lines.length;
+        break;
+    case VIRTUAL_CONTROL:
+        handle->request = g_string_new(NULL);
+        break;
+    default:
+        handle->fd = virtual_dir_open(fs, handle->item, error);
+        return handle->fd >= 0;
+    }
+    handle->length = handle->text ? strlen(handle->text) : 0;
+    return TRUE;
 }
 
 void virtual_open(fuse_req_t req, guint item, struct fuse_file_info *fi)
 {
     Fs *fs = fs_of(req);
+    g_autoptr(GError) error = NULL;
     Handle *handle;
 
-    if (item == VIRTUAL_DIRECTORY) {
+    if (virtual_is_directory(fs, item)) {
         (void)fuse_reply_err(req, EISDIR);
         return;
     }
     if ((fi->flags & O_ACCMODE) != O_RDONLY && item != VIRTUAL_CONTROL) {
-        (void)fuse_reply_err(req, EROFS);
+        (void)fuse_reply_err(req, item < VIRTUAL_END ? EROFS : EPERM);
         return;
     }
     handle = g_new0(Handle, 1);
     handle->item = item;
-    if (item == VIRTUAL_STATUS)
-        handle->text = fs_status_text(fs);
-    else if (item == VIRTUAL_STATUS_JSON)
-        handle->text = fs_status_json(fs);
-    else if (item == VIRTUAL_EVENTS)
-        handle->next = fs->events->first + fs->events->lines.length;
-    else
-        handle->request = g_string_new(NULL);
-    handle->length = handle->text ? strlen(handle->text) : 0;
+    handle->fd = -1;
+    if (!handle_fill(fs, handle, &error)) {
+        (void)fuse_reply_err(req, fs_errno(error, FALSE));
+        handle_free(handle);
+        return;
+    }
     fi->fh = (uint64_t)(uintptr_t)handle;
     fi->direct_io = 1;
     fi->nonseekable = item == VIRTUAL_EVENTS;
@@ -231,6 +285,17 @@ void fs_event(Fs *fs, const char *what, const Store *store, const Mailbox *mailb
 
 /* -- Read, write ------------------------------------------------------------------------------- */
 
+static void read_file(fuse_req_t req, const Handle *handle, size_t size, off_t off)
+{
+    g_autofree char *buffer = g_malloc(size);
+    ssize_t n = pread(handle->fd, buffer, size, off);
+
+    if (n < 0)
+        (void)fuse_reply_err(req, errno);
+    else
+        (void)fuse_reply_buf(req, buffer, (size_t)n);
+}
+
 static void answer_request(Fs *fs, Handle *handle)
 {
     if (handle->text)
@@ -245,6 +310,10 @@ void virtual_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info 
 
     if (handle->item == VIRTUAL_EVENTS) {
         read_events(req, handle, size);
+        return;
+    }
+    if (handle->fd >= 0) {
+        read_file(req, handle, size, off);
         return;
     }
     if (handle->item == VIRTUAL_CONTROL) {
