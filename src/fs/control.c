@@ -3,6 +3,11 @@
  *   {"command": "status"}
  *   {"command": "info",  "path": "INBOX/x.eml"}
  *   {"command": "sync" | "fetch" | "evict", "path": PATH}   ->  {"ok": true, "job": N}
+ *   {"command": "mv", "paths": [PATH...], "to": PATH}         ->  a job
+ *   {"command": "rm", "paths": [PATH...]}                     ->  a job
+ *   {"command": "flag", "paths": [PATH...], "add": [FLAG...], "remove": [FLAG...]}  ->  a job
+ *   {"command": "queue", "verb": "list" | "retry" | "drop", "ids": [ID...], "path": ACCOUNT}
+ *   {"command": "drain"}                                      ->  a job
  *   {"command": "job", "job": N}  ->  {"ok": true, "done": false, "n": 12, "total": 400}
  *
  * Paths are relative to the mount point.  An answer is {"ok": true, ...} or {"ok": false,
@@ -11,6 +16,7 @@
  */
 #include "fs/control.h"
 #include "base/error.h"
+#include "store/queue-json.h"
 #include "tree/attr.h"
 
 #include <string.h>
@@ -317,6 +323,21 @@ static void evict(BodyJob *job)
 
 /* -- Commands ---------------------------------------------------------------------------------- */
 
+/* What is on its way to the server about it, or was refused: {"change": an entry of the queue}. */
+static void add_change(JsonBuilder *builder, const FsNode *node)
+{
+    const JournalEntry *entry = queue_find(node->store, node->mailbox, node->message->item);
+    JsonNode *change = json_node_new(JSON_NODE_OBJECT);
+
+    if (entry) {
+        json_node_take_object(change, queue_json_entry(node->store, entry));
+        json_builder_set_member_name(builder, "change");
+        json_builder_add_value(builder, change);
+    } else {
+        json_node_free(change);
+    }
+}
+
 static char *do_info(const FsNode *node)
 {
     JsonBuilder *builder = control_begin(TRUE);
@@ -338,6 +359,7 @@ static char *do_info(const FsNode *node)
     control_add_number(builder, "date", node->message->date);
     control_add_flags(builder, node->message);
     control_add_truth(builder, "cached", node->message->is_cached);
+    add_change(builder, node);
     control_add_number(builder, "inode",
                        (gint64)fs_ino_message(node->store, node->mailbox, node->message));
     return control_end(builder);
@@ -364,6 +386,12 @@ static char *carry_out_on_path(Fs *fs, const ControlRequest *request)
     return control_refuse(error);
 }
 
+static gboolean is_change(const char *command)
+{
+    return g_str_equal(command, "mv") || g_str_equal(command, "rm") ||
+           g_str_equal(command, "flag");
+}
+
 char *fs_control(Fs *fs, const char *text, gsize length)
 {
     g_autoptr(GError) error = NULL;
@@ -375,5 +403,11 @@ char *fs_control(Fs *fs, const char *text, gsize length)
         return fs_status_json(fs);
     if (g_str_equal(request->command, "job"))
         return do_job(fs, request->job);
+    if (g_str_equal(request->command, "queue"))
+        return control_queue(fs, request);
+    if (g_str_equal(request->command, "drain"))
+        return control_drain(fs);
+    if (is_change(request->command))
+        return control_change(fs, g_steal_pointer(&request));
     return carry_out_on_path(fs, request);
 }

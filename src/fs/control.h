@@ -2,6 +2,8 @@
  *
  *   control-request.c  what a request asks for
  *   control.c          answers, jobs, `info`, `sync`, `fetch`, `evict`
+ *   control-change.c   `mv`, `rm`, `flag`
+ *   control-queue.c    `queue`, `drain`
  */
 #pragma once
 
@@ -46,3 +48,9 @@ char *control_answer_job(Fs *fs, ControlJob *job);
 Store *control_find_store(const Fs *fs, const char **path);
 /* A directory; NULL for none. */
 Mailbox *control_find_mailbox(const Fs *fs, const char *path, Store **ret_store);
+
+/* -- Commands ---------------------------------------------------------------------------------- */
+
+char *control_change(Fs *fs, ControlRequest *request); /* takes @request */
+char *control_queue(Fs *fs, const ControlRequest *request);
+char *control_drain(Fs *fs);
