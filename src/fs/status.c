@@ -7,6 +7,7 @@
 #include "fs/internal.h"
 #include "base/deadline.h"
 #include "base/status-text.h"
+#include "store/change.h"
 
 #include <unistd.h>
 
@@ -122,6 +123,38 @@ static void add_cache(JsonObject *object, const Store *store, const StoreFacts *
     }
 }
 
+/* What is on its way to the server, and what it refused. */
+static void add_upload(JsonObject *object, const Store *store)
+{
+    g_autoptr(GPtrArray) queue = store_queue(store);
+    JsonObject *upload;
+    guint64 sent, total;
+    gint64 oldest = 0;
+    guint pending = store_queue_pending(store, &oldest), failed = store_queue_failed(store);
+
+    if (pending == 0 && failed == 0) {
+        json_object_set_null_member(object, "upload");
+        return;
+    }
+    store_queue_traffic(store, &sent, &total);
+    upload = json_object_new();
+    json_object_set_int_member(upload, "pending", pending);
+    json_object_set_int_member(
+        upload, "oldest",
+        pending > 0 ? MAX(g_get_real_time() / G_USEC_PER_SEC - oldest, 0) : 0);
+    json_object_set_int_member(upload, "sent", (gint64)sent);
+    json_object_set_int_member(upload, "total", (gint64)total);
+    json_object_set_int_member(upload, "failed", failed);
+    json_object_set_null_member(upload, "reason");
+    for (guint i = 0; i < queue->len; i++) {
+        const JournalEntry *entry = g_ptr_array_index(queue, i);
+
+        if (entry->state == JOURNAL_FAILED)
+            set_text(upload, "reason", entry->reason); /* the newest */
+    }
+    json_object_set_object_member(object, "upload", upload);
+}
+
 static const char *password_state(const StoreFacts *facts)
 {
     switch (facts->link) {
@@ -155,6 +188,7 @@ static JsonObject *account_object(const Store *store)
     json_object_set_int_member(object, "connections_max", config->connections);
     json_object_set_array_member(object, "mailboxes", mailboxes_of(store_account(store)));
     add_progress(object, &facts);
+    add_upload(object, store);
     json_object_set_int_member(object, "jobs", facts.n_jobs);
     json_object_set_int_member(object, "to_fetch", facts.n_to_fetch);
     json_object_set_object_member(object, "imap_commands", commands_of(store));
