@@ -27,12 +27,21 @@ JsonArray *json_read_array(JsonObject *object, const char *member)
     return node ? json_node_get_array(node) : NULL;
 }
 
-char *json_read_text(JsonObject *object, const char *member)
+static char *text_of(JsonNode *node)
 {
-    JsonNode *node = member_of_type(object, member, JSON_NODE_VALUE);
-    const char *text = node ? json_node_get_string(node) : NULL;
+    const char *text = node && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
 
     return text ? text_printable(text, strlen(text), TEXT_MAX) : NULL;
+}
+
+char *json_read_text(JsonObject *object, const char *member)
+{
+    return text_of(member_of_type(object, member, JSON_NODE_VALUE));
+}
+
+char *json_read_text_element(JsonArray *array, guint i)
+{
+    return text_of(json_array_get_element(array, i));
 }
 
 gint64 json_read_number(JsonObject *object, const char *member)

@@ -11,6 +11,10 @@ int cli_main_info(int argc, char **argv, const CliOptions *options);
 int cli_main_sync(int argc, char **argv, const CliOptions *options);
 int cli_main_fetch(int argc, char **argv, const CliOptions *options);
 int cli_main_evict(int argc, char **argv, const CliOptions *options);
+int cli_main_mv(int argc, char **argv, const CliOptions *options);
+int cli_main_rm(int argc, char **argv, const CliOptions *options);
+int cli_main_flag(int argc, char **argv, const CliOptions *options);
+int cli_main_queue(int argc, char **argv, const CliOptions *options);
 int cli_main_events(int argc, char **argv, const CliOptions *options);
 int cli_main_config(int argc, char **argv, const CliOptions *options);
 

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
+#include "cli/queue.h"
 #include "base/json-read.h"
 #include "base/format.h"
 
@@ -17,11 +18,8 @@ static char *join(JsonObject *info, const char *member)
     g_autoptr(GString) out = g_string_new(NULL);
 
     for (guint i = 0; i < n; i++) {
-        g_autoptr(JsonObject) holder = json_object_new();
-        g_autofree char *text = NULL;
+        g_autofree char *text = json_read_text_element(array, i);
 
-        json_object_set_member(holder, "x", json_node_copy(json_array_get_element(array, i)));
-        text = json_read_text(holder, "x");
         g_string_append_printf(out, "%s%s", i ? " " : "", text ? text : "?");
     }
     return g_string_free(g_steal_pointer(&out), FALSE);
@@ -47,6 +45,15 @@ static void print_mailbox(const char *dir, JsonObject *info)
     print_text("listed", json_read_true(info, "listed") ? "yes" : "no");
 }
 
+/* What is on its way to the server, or was refused. */
+static void print_change(JsonObject *change)
+{
+    g_autofree char *line = cli_queue_line(change, FALSE, g_get_real_time() / G_USEC_PER_SEC);
+
+    if (change)
+        print_text("change", line);
+}
+
 static void print_message(const char *file, JsonObject *info)
 {
     g_autofree char *mailbox = json_read_text(info, "mailbox");
@@ -65,6 +72,7 @@ static void print_message(const char *file, JsonObject *info)
     print_text("flags", flags);
     print_text("keywords", keywords);
     print_text("cached", json_read_true(info, "cached") ? "yes" : "no");
+    print_change(json_read_object(info, "change"));
     printf("%-12s %" G_GINT64_FORMAT "\n", "inode", json_read_number(info, "inode"));
 }
 

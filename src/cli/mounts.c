@@ -142,6 +142,13 @@ static const CliMount *shared_mount(GPtrArray *mounts, const char *id)
     return NULL;
 }
 
+const CliMount *cli_mounts_serving(GPtrArray *mounts, const char *id)
+{
+    const CliMount *alone = cli_mounts_by_account(mounts, id);
+
+    return alone ? alone : shared_mount(mounts, id);
+}
+
 const CliMount *cli_mounts_find(GPtrArray *mounts, const char *argument, char **ret_relative,
                                 GError **error)
 {

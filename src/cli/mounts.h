@@ -33,6 +33,9 @@ const CliMount *cli_mounts_by_path(GPtrArray *mounts, const char *path, char **r
 /* The newest mount of the account @id alone, this user's before others', or NULL. */
 const CliMount *cli_mounts_by_account(GPtrArray *mounts, const char *id);
 
+/* The mount in which the account @id is, alone or among all; NULL for none. */
+const CliMount *cli_mounts_serving(GPtrArray *mounts, const char *id);
+
 /* What a user means by @argument: an account that is mounted, or a path in a mount.  NULL means
  * the only mount that this user has.  OFFLINE with the remedy when there is none. */
 const CliMount *cli_mounts_find(GPtrArray *mounts, const char *argument, char **ret_relative,

@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "store": ["client", "model", "mime", "config"],
     "tree": ["model", "mime"],
     "fs": ["tree", "store", "model", "config"],
-    "cli": ["store", "client", "config"],
+    "cli": ["store", "tree", "client", "config"],
     "mount": ["fs", "store", "cli", "config"],
 }
 
