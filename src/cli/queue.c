@@ -63,8 +63,12 @@ static Store *open_store(const ConfigAccount *account, GError **error)
                           .cache_dir = cache_dir,
                           .state_dir = state_dir,
                           .observer = &nobody};
+    Store *store;
 
-    return store_open(&params, error);
+    store = store_open(&params, error);
+    if (store && !store_queue_load(store, error))
+        g_clear_pointer(&store, store_close);
+    return store;
 }
 
 static gboolean has_entry(const Store *store, guint64 id)

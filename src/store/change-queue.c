@@ -24,6 +24,11 @@ static gint by_id(gconstpointer a, gconstpointer b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
+gboolean store_queue_load(Store *store, GError **error)
+{
+    return store_changes_load(store, error);
+}
+
 GPtrArray *store_queue(const Store *store)
 {
     GPtrArray *entries = g_ptr_array_new();

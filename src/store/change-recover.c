@@ -25,9 +25,8 @@ static gboolean load_entries(Store *store, GError **error)
             g_ptr_array_add(store->failed, entry);
             continue;
         }
-        g_message("%s: %s in %s goes on (%s)", store->account->id,
-                  journal_kind_name(entry->kind), entry->wire ? entry->wire : "",
-                  journal_state_name(entry->state));
+        g_info("%s: %s in %s goes on (%s)", store->account->id, journal_kind_name(entry->kind),
+               entry->wire ? entry->wire : "", journal_state_name(entry->state));
         change = change_from_entry(store, entry);
         change->was_queued = change->was_saved = TRUE;
         change->phase = CHANGE_WAITING;

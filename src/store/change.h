@@ -110,6 +110,10 @@ StoreChange *store_rename_mailbox(Store *store, Mailbox *mailbox, Mailbox *paren
 
 /* -- The queue --------------------------------------------------------------------------------- */
 
+/* In the place of store_start(): reads the journal and speaks to no server.  For those who look at
+ * the queue where no daemon is. */
+gboolean store_queue_load(Store *store, GError **error);
+
 /* All entries that are not done, by id: waiting, under way, failed.  Borrowed until the main loop
  * goes on; the caller frees the array alone. */
 GPtrArray *store_queue(const Store *store); /* of const JournalEntry */

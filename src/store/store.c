@@ -446,6 +446,9 @@ void store_start(Store *store)
     if (!store_changes_load(store, &error))
         store->write_failure = g_strdup_printf("%s takes no changes: %s", store->account->id,
                                                error->message);
+    if (store->changes)
+        g_message("%s: %u changes of the run before go on", store->account->id,
+                  g_list_length(store->changes));
     store->backend = store->ops->start(&params);
 }
 
