@@ -278,9 +278,11 @@ static inline void fake_change_mailbox(Job *job, GError **error)
 {
     FakeMailbox *mailbox = fake_find(job->wire);
     MailboxVerb verb = job->change->verb;
+    gboolean is_taken = verb == MAILBOX_CREATE
+                            ? mailbox != NULL
+                            : verb == MAILBOX_RENAME && mailbox && fake_find(job->change->target);
 
-    if (verb == MAILBOX_CREATE ? mailbox != NULL
-                               : verb == MAILBOX_RENAME && mailbox && fake_find(job->change->target))
+    if (is_taken)
         mail_fail(error, MAIL_ERROR_EXISTS, "it exists");
     else if (verb != MAILBOX_CREATE && !mailbox)
         mail_fail(error, MAIL_ERROR_GONE, "no such mailbox");
