@@ -2,7 +2,8 @@
  *
  *   store.c         life, events, mailboxes, polling
  *   store-list.c    applying what LIST says to the model
- *   store-sync.c    applying what a sync says to the model, and waiting for it
+ *   store-sync.c    applying what a sync says to the model
+ *   store-wait.c    waiting for it
  *   store-body.c    bodies: cache, fetching, eviction
  *   read-ahead.c    which messages to fetch before they are asked for
  */
@@ -84,13 +85,20 @@ gboolean store_compare_is_due(const Mailbox *mailbox);
 gboolean store_is_syncing(const Store *store, const Mailbox *mailbox);
 void store_sync_event(Store *store, Event *event);
 void store_sync_done(Store *store, Event *event);
-/* LIST was answered (or, with @error, not): for those who wait for it. */
-void store_listed(Store *store, const GError *error);
-void store_fail_waits(Store *store, const GError *error); /* the account went offline */
+/* Its rows from the disk, unless they are here. */
+void store_load_mailbox(Store *store, Mailbox *mailbox);
 void store_drop_sync(Store *store, const Mailbox *mailbox); /* the mailbox is gone */
 void store_sync_free(gpointer run);
 SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_total,
                             const Mailbox **ret_mailbox, gint64 *ret_began);
+
+/* -- store-wait.c ------------------------------------------------------------------------------ */
+/* Ends the waits for @mailbox: all with @error, or those that have what they want. */
+void store_end_waits(Store *store, const Mailbox *mailbox, const GError *error, gboolean synced);
+void store_wait_moved(Store *store, const Mailbox *mailbox); /* something came for it */
+/* LIST was answered (or, with @error, not): for those who wait for it. */
+void store_listed(Store *store, const GError *error);
+void store_fail_waits(Store *store, const GError *error); /* the account went offline */
 
 /* -- store-body.c ------------------------------------------------------------------------------ */
 void store_body_event(Store *store, Event *event);

@@ -1,4 +1,4 @@
-/* Applying to the model what a sync says, and those who wait for a mailbox to be listed.
+/* Applying to the model what a sync says.
  *
  * A sync of a mailbox is a SyncRun from the request to EVENT_DONE.  It needs the rows from the
  * disk first (what we know is what we ask with), then runs in the backend.  There are three
@@ -34,22 +34,10 @@ struct SyncRun {
     gboolean is_recalling, is_releasing;
     GQueue held;         /* of Event, while recalling, or while the mailbox is being changed */
     guint n_done, n_expected;
-    gint64 began, last_progress;
-};
-
-struct StoreWait {
-    Store *store;
-    Mailbox *mailbox;
-    StoreFunc func;
-    gpointer user;
-    gboolean for_sync; /* waits for a sync's end, not only for readiness */
-    guint source;
-    GError *error;
-    gint64 last_progress;
+    gint64 began;
 };
 
 static void run_sync(SyncRun *run);
-static void load(Store *store, Mailbox *mailbox);
 
 static SyncRun *find_run(const Store *store, const Mailbox *mailbox)
 {
@@ -89,151 +77,6 @@ SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_tota
         }
     }
     return NULL;
-}
-
-/* -- Those who wait ---------------------------------------------------------------------------- */
-
-gboolean store_is_ready(const Store *store, const Mailbox *mailbox)
-{
-    if (mailbox == store->account->root)
-        return store->account->is_listed;
-    return mailbox->is_container || mailbox->is_gone ||
-           (mailbox->is_listed && mailbox->load == MAILBOX_LOADED);
-}
-
-static gboolean call_wait(gpointer user)
-{
-    StoreWait *wait = user;
-    StoreFunc func = wait->func;
-    gpointer data = wait->user;
-    g_autoptr(GError) error = g_steal_pointer(&wait->error);
-
-    wait->source = 0;
-    store_wait_cancel(wait);
-    func(error, data);
-    return G_SOURCE_REMOVE;
-}
-
-static void end_wait(StoreWait *wait, const GError *error)
-{
-    if (wait->source)
-        return;
-    wait->error = error ? g_error_copy(error) : NULL;
-    wait->source = g_idle_add_full(G_PRIORITY_DEFAULT, call_wait, wait, NULL);
-}
-
-/* Ends the waits for @mailbox: all with @error, or those that have what they want. */
-static void end_waits(Store *store, const Mailbox *mailbox, const GError *error, gboolean synced)
-{
-    for (GList *link = store->waits; link; link = link->next) {
-        StoreWait *wait = link->data;
-
-        if (wait->mailbox != mailbox)
-            continue;
-        if (error || (wait->for_sync ? synced : store_is_ready(store, mailbox)))
-            end_wait(wait, error);
-    }
-}
-
-static void progress(SyncRun *run)
-{
-    run->last_progress = deadline_now();
-    for (GList *link = run->store->waits; link; link = link->next) {
-        StoreWait *wait = link->data;
-
-        if (wait->mailbox == run->mailbox)
-            wait->last_progress = run->last_progress;
-    }
-}
-
-static StoreWait *new_wait(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user)
-{
-    StoreWait *wait = g_new0(StoreWait, 1);
-
-    wait->store = store;
-    wait->mailbox = mailbox;
-    wait->func = func;
-    wait->user = user;
-    wait->last_progress = deadline_now();
-    store->waits = g_list_append(store->waits, wait);
-    return wait;
-}
-
-StoreWait *store_wait(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user)
-{
-    StoreWait *wait = new_wait(store, mailbox, func, user);
-    g_autoptr(GError) error = NULL;
-    gboolean was_used = mailbox->used != 0;
-
-    store_mark_used(store, mailbox);
-    if (store_is_ready(store, mailbox)) {
-        end_wait(wait, NULL);
-        return wait;
-    }
-    /* What is on the disk needs no connection. */
-    if (store->link > LINK_ONLINE && !mailbox->is_listed) {
-        store_fail_offline(store, &error);
-        end_wait(wait, error);
-        return wait;
-    }
-    /* A mailbox in use is kept true by events and polls: its rows are enough. */
-    if (mailbox == store->account->root)
-        store_ask_list(store, JOB_WAITED);
-    else if (mailbox->is_listed && was_used)
-        load(store, mailbox);
-    else
-        store_request_sync(store, mailbox, JOB_WAITED);
-    return wait;
-}
-
-StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user)
-{
-    StoreWait *wait = new_wait(store, mailbox, func, user);
-    g_autoptr(GError) error = NULL;
-
-    wait->for_sync = TRUE;
-    if (store->link > LINK_ONLINE) {
-        store_reconnect(store);
-        store_fail_offline(store, &error);
-        end_wait(wait, error);
-    } else if (mailbox == store->account->root) {
-        store_ask_list(store, JOB_WAITED);
-    } else if (mailbox->is_container) {
-        end_wait(wait, NULL);
-    } else {
-        store_request_sync(store, mailbox, JOB_WAITED);
-    }
-    return wait;
-}
-
-void store_wait_cancel(StoreWait *wait)
-{
-    wait->store->waits = g_list_remove(wait->store->waits, wait);
-    if (wait->source)
-        g_source_remove(wait->source);
-    g_clear_error(&wait->error);
-    g_free(wait);
-}
-
-gint64 store_wait_progress(const StoreWait *wait)
-{
-    return wait->last_progress;
-}
-
-void store_listed(Store *store, const GError *error)
-{
-    end_waits(store, store->account->root, error, TRUE);
-}
-
-void store_fail_waits(Store *store, const GError *error)
-{
-    for (GList *link = store->waits; link; link = link->next) {
-        StoreWait *wait = link->data;
-
-        /* Rows that are being loaded come without a connection. */
-        if (wait->for_sync || !(wait->mailbox->is_listed && wait->mailbox->load == MAILBOX_LOADING))
-            end_wait(wait, error);
-    }
 }
 
 /* -- Applying ---------------------------------------------------------------------------------- */
@@ -553,7 +396,7 @@ static void on_state(SyncRun *run, const Event *event)
         mailbox_touch(mailbox, store_now());
     store_put_mailbox(store, mailbox);
     store->params.observer->mailbox_changed(store, mailbox, store->params.user);
-    end_waits(store, mailbox, NULL, FALSE);
+    store_end_waits(store, mailbox, NULL, FALSE);
     read_ahead_policy(store->read_ahead, mailbox);
 }
 
@@ -703,7 +546,7 @@ void store_sync_event(Store *store, Event *event)
 
     if (!run || run->job != event->job)
         return; /* of a mailbox that is gone */
-    progress(run);
+    store_wait_moved(store, run->mailbox);
     if (!hold(run, event))
         apply(run, event);
 }
@@ -724,7 +567,7 @@ void store_sync_done(Store *store, Event *event)
     if (event->error)
         g_message("%s: %s could not be brought up to date: %s", store->account->id,
                   mailbox->wire, event->error->message);
-    end_waits(store, mailbox, event->error, TRUE);
+    store_end_waits(store, mailbox, event->error, TRUE);
     if (again && !event->error)
         store_request_sync(store, mailbox, priority);
     store->params.observer->state_changed(store, store->params.user);
@@ -742,7 +585,7 @@ static void relist(Store *store, Mailbox *mailbox)
         return;
     }
     store_fail_offline(store, &error);
-    end_waits(store, mailbox, error, TRUE);
+    store_end_waits(store, mailbox, error, TRUE);
 }
 
 static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, const GError *error,
@@ -768,7 +611,7 @@ static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, con
     }
     if (mailbox->is_listed)
         mailbox->n_messages = mailbox_n_messages(mailbox);
-    end_waits(store, mailbox, NULL, FALSE);
+    store_end_waits(store, mailbox, NULL, FALSE);
     if (run)
         run_sync(run);
     else if (error)
@@ -802,7 +645,7 @@ static void run_sync(SyncRun *run)
     store_submit(store, job);
 }
 
-static void load(Store *store, Mailbox *mailbox)
+void store_load_mailbox(Store *store, Mailbox *mailbox)
 {
     if (mailbox->load != MAILBOX_UNLOADED)
         return;
@@ -841,7 +684,7 @@ void store_request_sync(Store *store, Mailbox *mailbox, JobPriority priority)
     if (run && run->job == 0 && mailbox->load == MAILBOX_LOADED)
         run_sync(run);
     else
-        load(store, mailbox);
+        store_load_mailbox(store, mailbox);
 }
 
 void store_drop_sync(Store *store, const Mailbox *mailbox)
@@ -849,6 +692,6 @@ void store_drop_sync(Store *store, const Mailbox *mailbox)
     g_autoptr(GError) error = NULL;
 
     mail_fail(&error, MAIL_ERROR_GONE, "the mailbox %s is gone", mailbox->wire);
-    end_waits(store, mailbox, error, TRUE);
+    store_end_waits(store, mailbox, error, TRUE);
     g_hash_table_remove(store->syncs, GUINT_TO_POINTER(mailbox->number));
 }
