@@ -73,7 +73,10 @@ Message *change_arrive(Store *store, DiskBatch *batch, Mailbox *mailbox,
         message->mode = before->mode;
         message_free(mailbox_steal(mailbox, before));
     }
-    name = change_free_name(store, mailbox, arrival->name);
+    /* The file that it was until now has the name, and has no other's. */
+    name = local_find_item(store, mailbox, arrival->item)
+               ? g_strdup(arrival->name)
+               : change_free_name(store, mailbox, arrival->name);
     message->item = arrival->item;
     message->uid = arrival->uid;
     message->name = g_steal_pointer(&name);
