@@ -447,10 +447,11 @@ void local_drop(LocalFile *file, DiskBatch *batch)
 void local_remove(LocalFile *file)
 {
     DiskBatch *batch = disk_batch_new();
+    Disk *disk = file->store->disk; /* of what may be freed with the store's reference */
 
     mailbox_touch(file->mailbox, store_now());
     local_drop(file, batch);
-    disk_submit(file->store->disk, batch, NULL, NULL);
+    disk_submit(disk, batch, NULL, NULL);
 }
 
 void local_add_writer(LocalFile *file)
