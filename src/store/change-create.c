@@ -57,6 +57,19 @@ static void drop_duplicate(Store *store, DiskBatch *batch, Mailbox *mailbox,
         change_drop_message(store, batch, mailbox, known);
 }
 
+/* The name that the file has; another only if something else has it by now. */
+static char *name_of_arrival(const Store *store, const Mailbox *mailbox,
+                             const ChangeArrival *arrival)
+{
+    const LocalFile *file = local_find_item(store, mailbox, arrival->item);
+    gboolean is_its_own = file && g_str_equal(file->name, arrival->name) &&
+                          !mailbox_find_name(mailbox, arrival->name) &&
+                          !account_find_label(mailbox, arrival->name);
+
+    return is_its_own ? g_strdup(arrival->name)
+                      : change_free_name(store, mailbox, arrival->name);
+}
+
 Message *change_arrive(Store *store, DiskBatch *batch, Mailbox *mailbox,
                        const ChangeArrival *arrival)
 {
@@ -73,10 +86,11 @@ Message *change_arrive(Store *store, DiskBatch *batch, Mailbox *mailbox,
         message->mode = before->mode;
         message_free(mailbox_steal(mailbox, before));
     }
-    /* The file that it was until now has the name, and has no other's. */
-    name = local_find_item(store, mailbox, arrival->item)
-               ? g_strdup(arrival->name)
-               : change_free_name(store, mailbox, arrival->name);
+    name = name_of_arrival(store, mailbox, arrival);
+    if (arrival->mtime)
+        message->mtime = arrival->mtime;
+    if (arrival->mode)
+        message->mode = arrival->mode;
     message->item = arrival->item;
     message->uid = arrival->uid;
     message->name = g_steal_pointer(&name);
@@ -142,6 +156,15 @@ static void remove_unwanted(Store *store, Mailbox *mailbox, Message *message)
 
 typedef enum { OLD_STAYS, OLD_GONE, OLD_HIDDEN } OldOne;
 
+/* A new version keeps the old one's INTERNALDATE, but whoever compares times (rsync, an editor)
+ * must see that it was written. */
+static gint64 mtime_of(const LocalFile *file, gint64 date)
+{
+    gint64 mtime = file->mtime ? file->mtime : file->written;
+
+    return mtime != date ? mtime : 0;
+}
+
 /* The server has it, under entry->uid (0: somewhere; the next sync will show it). */
 static void done(Change *change, OldOne fate)
 {
@@ -166,6 +189,8 @@ static void done(Change *change, OldOne fate)
             .size = entry->size,
             .fingerprint = message_fingerprint(entry->message_id),
             .date = entry->date,
+            .mtime = file ? mtime_of(file, entry->date) : 0,
+            .mode = file ? file->mode : 0,
             .flags = entry->flags,
             .keywords = entry->keywords,
         };

@@ -173,6 +173,8 @@ typedef struct {
     const char *name;
     guint64 size, fingerprint;
     gint64 date;
+    gint64 mtime; /* of the file, where it is not the date; 0: what was known */
+    guint16 mode; /* as set; 0: what was known */
     guint16 flags;
     const char *keywords;
 } ChangeArrival;
