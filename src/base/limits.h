@@ -74,6 +74,9 @@
 #define LIMIT_CONNECT_SECONDS 30    /* TCP, greeting, TLS: each */
 #define LIMIT_PROGRESS_SECONDS 60   /* no octet from the server while an answer is due */
 #define LIMIT_REQUEST_SECONDS 15    /* one FUSE request without progress; suspend waits for 20 */
+/* close(2) of a file that is on its way, however well it goes: 30 MB at 100 kB/s.  What is not
+ * done by then goes on without whoever closed it. */
+#define LIMIT_UPLOAD_SECONDS 300
 #define LIMIT_IDLE_SECONDS (25 * 60) /* RFC 2177: servers may drop after 30 minutes */
 #define LIMIT_BACKOFF_SECONDS 300   /* longest pause between two tries to connect */
 #define LIMIT_SECRET_SECONDS 30     /* a password command */
@@ -100,3 +103,9 @@
 /* SCRAM's iterations: servers use 4,096 to 600,000 (OWASP 2023); a million take half a second,
  * and more is an attack on our processor (RFC 5802 section 9).  Beyond: PROTOCOL. */
 #define LIMIT_SCRAM_ITERATIONS 1000000
+
+/* -- The file system (fs/) --------------------------------------------------------------------- */
+
+/* Messages that moved while the kernel knows them by their old numbers; it forgets them in time.
+ * Beyond: they are looked up anew. */
+#define LIMIT_FORWARDS 65536

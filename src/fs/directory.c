@@ -43,7 +43,7 @@ static void pending_cancel(gpointer data)
 
 /* Nothing is given up at the deadline: a server may think for long before it answers SEARCH, and
  * the session itself knows when it has died. */
-static const FsWaitOps pending_ops = {pending_progress, NULL, pending_cancel};
+static const FsWaitOps pending_ops = {.progress = pending_progress, .cancel = pending_cancel};
 
 static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name, gboolean may_wait);
 
@@ -109,37 +109,45 @@ static void lookup_account(fuse_req_t req, const Fs *fs, const char *name)
     (void)fuse_reply_err(req, ENOENT);
 }
 
-/* Names that tools probe for (.git, .hidden, Makefile) are no reason to list a mailbox. */
-static gboolean may_be_message(const char *name)
+gboolean fs_may_be_message(const char *name)
 {
     return *name != '.' && g_str_has_suffix(name, ".eml");
+}
+
+gboolean fs_find(const FsNode *directory, const char *name, FsNode *ret_node)
+{
+    Mailbox *child = account_find_label(directory->mailbox, name);
+    LocalFile *local;
+    Message *message;
+
+    if (child) {
+        *ret_node = fs_node_mailbox(directory->store, child);
+        return TRUE;
+    }
+    local = local_find_name(directory->store, directory->mailbox, name);
+    if (local && !local->is_viewed) {
+        *ret_node = fs_node_local(local);
+        return TRUE;
+    }
+    message = attr_find_shown(directory->mailbox, name);
+    if (!message)
+        return FALSE;
+    *ret_node = fs_node_message(directory->store, directory->mailbox, message);
+    return TRUE;
 }
 
 static void lookup_in_mailbox(fuse_req_t req, fuse_ino_t parent, const FsNode *node,
                               const char *name, gboolean may_wait)
 {
-    Mailbox *child = account_find_label(node->mailbox, name);
-    Message *message;
+    gboolean is_promising = node->mailbox->is_container || fs_may_be_message(name);
+    FsNode found;
 
-    if (child) {
-        FsNode found = fs_node_mailbox(node->store, child);
-
+    if (fs_find(node, name, &found))
         reply_node(req, &found);
-        return;
-    }
-    if (!store_is_ready(node->store, node->mailbox) && may_wait &&
-        (node->mailbox->is_container || may_be_message(name))) {
+    else if (may_wait && is_promising && !store_is_ready(node->store, node->mailbox))
         wait_for(req, parent, node, name, NULL);
-        return;
-    }
-    message = attr_find_shown(node->mailbox, name);
-    if (message) {
-        FsNode found = fs_node_message(node->store, node->mailbox, message);
-
-        reply_node(req, &found);
-        return;
-    }
-    (void)fuse_reply_err(req, ENOENT);
+    else
+        (void)fuse_reply_err(req, ENOENT);
 }
 
 static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name, gboolean may_wait)
@@ -168,11 +176,14 @@ void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void fs_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups)
 {
+    fs_forget(fs_of(req), ino);
     fuse_reply_none(req);
 }
 
 void fs_op_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forgets)
 {
+    for (size_t i = 0; i < n; i++)
+        fs_forget(fs_of(req), forgets[i].ino);
     fuse_reply_none(req);
 }
 
@@ -190,19 +201,6 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     fs_stat(fs, &node, &st);
     (void)fuse_reply_attr(req, &st, node.kind == INODE_VIRTUAL ? 0 : FS_TIMEOUT);
-}
-
-void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
-                   struct fuse_file_info *fi)
-{
-    FsNode node;
-
-    /* `echo ... > .mailfs/control` truncates before it writes. */
-    if (fs_node(fs_of(req), ino, &node) && node.kind == INODE_VIRTUAL &&
-        node.item == VIRTUAL_CONTROL && to_set == FUSE_SET_ATTR_SIZE)
-        fs_op_getattr(req, ino, fi);
-    else
-        (void)fuse_reply_err(req, EROFS);
 }
 
 void fs_op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -245,7 +243,8 @@ void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* Positions in a directory.  They name the last entry that was given, not its place, so that a
  * listing goes on rightly when messages come and go in between. */
 enum { OFFSET_DOT = 1, OFFSET_DOTDOT = 2, OFFSET_CHILD = 3 };
-#define OFFSET_MESSAGE (1LL << 20)
+#define OFFSET_MESSAGE (1LL << 20) /* and the UID, of 32 bits */
+#define OFFSET_LOCAL (1LL << 40)   /* and the item, of 36 */
 
 typedef struct {
     fuse_req_t req;
@@ -311,21 +310,54 @@ static gboolean add_children(Listing *listing, const FsNode *node, off_t offset)
     return TRUE;
 }
 
-static void add_messages(Listing *listing, const FsNode *node, off_t offset)
+/* A file is on its way to take the message's place: one name, one entry. */
+static gboolean is_shadowed(const FsNode *node, const char *name)
+{
+    return !node->local && local_nth(node->store, node->mailbox, 0) &&
+           local_find_name(node->store, node->mailbox, name);
+}
+
+static gboolean add_messages(Listing *listing, const FsNode *node, off_t offset)
 {
     guint32 after = offset > OFFSET_MESSAGE ? (guint32)(offset - OFFSET_MESSAGE) : 0;
     guint n = mailbox_n_messages(node->mailbox);
 
     if (after == G_MAXUINT32)
-        return;
+        return TRUE;
     for (guint i = mailbox_lower_bound(node->mailbox, after + 1); i < n; i++) {
         Message *message = mailbox_nth(node->mailbox, i);
         FsNode each = fs_node_message(node->store, node->mailbox, message);
-        g_autofree char *shown = attr_shown_name(node->mailbox, message);
+        g_autofree char *other = attr_shown_name(node->mailbox, message);
+        const char *shown = other ? other : message->name;
 
-        if (!add(listing, shown ? shown : message->name, &each, OFFSET_MESSAGE + message->uid))
+        if (message->is_hidden || is_shadowed(&each, shown))
+            continue;
+        if (!add(listing, shown, &each, OFFSET_MESSAGE + message->uid))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Those that no message stands for. */
+static void add_locals(Listing *listing, const FsNode *node, off_t offset)
+{
+    LocalFile *local;
+
+    for (guint i = 0; (local = local_nth(node->store, node->mailbox, i)); i++) {
+        FsNode each = fs_node_local(local);
+        off_t here = OFFSET_LOCAL + (off_t)local->item;
+
+        if (here <= offset || each.message || local->is_viewed)
+            continue;
+        if (!add(listing, local->name, &each, here))
             return;
     }
+}
+
+static void add_files(Listing *listing, const FsNode *node, off_t offset)
+{
+    if (offset > OFFSET_LOCAL || add_messages(listing, node, offset))
+        add_locals(listing, node, offset);
 }
 
 static void add_accounts(Listing *listing, off_t offset)
@@ -371,7 +403,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, gboo
         else if (node.kind == INODE_VIRTUAL)
             add_virtuals(&listing, node.item, offset);
         else if (offset > OFFSET_MESSAGE || add_children(&listing, &node, offset))
-            add_messages(&listing, &node, offset);
+            add_files(&listing, &node, offset);
     }
     (void)fuse_reply_buf(req, buffer, listing.used);
 }

@@ -1,14 +1,19 @@
-/* Messages as files: opening is a fetch, reading follows the octets as they come.
+/* Messages and local files: opening is a fetch, reading follows the octets as they come.
  *
  * OPEN is answered when the body's size is known, so that fstat after open is exact even where
  * RFC822.SIZE lied: if it did, the kernel's attributes are invalidated before the answer goes
- * out (that order matters, and it is the one announcement that the main thread sends itself).
+ * out (that order matters, and it is an announcement that the main thread sends itself).
  * READ is answered when the octets are there.
+ *
+ * Opening for writing changes nothing yet.  The message's octets are made whole first; the local
+ * file begins with the first write, or at once with O_TRUNC.  Once there is one, it is what every
+ * handle of the message reads, however it was opened.
  */
 #include "fs/internal.h"
 #include "base/deadline.h"
 #include "base/error.h"
 #include "fs/errno.h"
+#include "fs/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,17 +23,11 @@
 /* From here on a descriptor is handed to libfuse instead of a copy of the octets. */
 enum { FD_REPLY_OCTETS = 128 * 1024 };
 
-typedef struct {
-    Body *body;
-    Store *store;
-    gint64 gave_up; /* when a request on it ended with ETIMEDOUT; a Deadline's clock */
-} Handle;
-
 /* A request that waits for octets. */
 typedef struct {
     FsWait *wait;
     BodyWait *body_wait;
-    Handle *handle; /* of a READ: borrowed; of an OPEN: ours until it is answered */
+    FsHandle *handle; /* of a READ: borrowed; of an OPEN: ours until it is answered */
     gboolean is_open;
     fuse_ino_t ino;
     struct fuse_file_info fi;
@@ -37,13 +36,86 @@ typedef struct {
     off_t offset;
 } Pending;
 
-static void handle_free(gpointer data)
-{
-    Handle *handle = data;
+/* -- Handles ----------------------------------------------------------------------------------- */
 
+FsHandle *fs_handle_new(fuse_req_t req, Store *store, const struct fuse_file_info *fi)
+{
+    FsHandle *handle = g_new0(FsHandle, 1);
+
+    handle->store = store;
+    handle->is_writer = (fi->flags & O_ACCMODE) != O_RDONLY;
+    if (handle->is_writer)
+        handle->opener = process_of(fuse_req_ctx(req)->pid);
+    return handle;
+}
+
+void fs_handle_free(gpointer data)
+{
+    FsHandle *handle = data;
+
+    if (handle->is_counted)
+        local_remove_writer(handle->local);
+    local_unref(handle->local);
     body_unref(handle->body);
     g_free(handle);
 }
+
+void fs_handle_set_local(FsHandle *handle, LocalFile *local)
+{
+    if (!handle->local)
+        handle->local = local_ref(local);
+    if (!handle->is_writer || handle->is_counted)
+        return;
+    local_add_writer(handle->local);
+    handle->is_counted = TRUE;
+}
+
+/* The octets that a new version of the message begins with: those that were opened, unless it has
+ * another version by now. */
+static Body *current_body(const FsHandle *handle, const FsNode *node, GError **error)
+{
+    g_autoptr(Body) body = NULL;
+
+    if (handle->body && handle->uid == node->message->uid)
+        return body_ref(handle->body);
+    body = store_open_body(node->store, node->mailbox, node->message, error);
+    if (!body || body_state(body) == BODY_WHOLE)
+        return g_steal_pointer(&body);
+    mail_fail(error, MAIL_ERROR_GONE,
+              "'%s' became another message while it was open; open it again",
+              node->message->name);
+    return NULL;
+}
+
+LocalFile *fs_handle_edit(const Fs *fs, fuse_ino_t ino, FsHandle *handle, gboolean is_empty,
+                          GError **error)
+{
+    g_autoptr(Body) body = NULL;
+    LocalFile *local;
+    FsNode node;
+
+    if (handle->is_counted)
+        return handle->local;
+    if (!fs_node(fs, ino, &node)) {
+        mail_fail(error, MAIL_ERROR_GONE, "the message is gone");
+        return NULL;
+    }
+    if (handle->local || node.local) {
+        fs_handle_set_local(handle, node.local);
+        return handle->local;
+    }
+    body = is_empty ? NULL : current_body(handle, &node, error);
+    if (!body && !is_empty)
+        return NULL;
+    local = local_edit(node.store, node.mailbox, node.message, body ? body_fd(body) : -1, error);
+    if (!local)
+        return NULL;
+    fs_handle_set_local(handle, local);
+    local_unref(local);
+    return handle->local;
+}
+
+/* -- Waiting for octets ------------------------------------------------------------------------ */
 
 static gint64 pending_progress(gpointer data)
 {
@@ -52,7 +124,7 @@ static gint64 pending_progress(gpointer data)
 
 static void pending_give_up(gpointer data)
 {
-    Handle *handle = ((Pending *)data)->handle;
+    FsHandle *handle = ((Pending *)data)->handle;
 
     handle->gave_up = deadline_now();
     store_give_up_body(handle->store, handle->body);
@@ -64,32 +136,50 @@ static void pending_cancel(gpointer data)
 
     body_wait_cancel(pending->body_wait);
     if (pending->is_open)
-        handle_free(pending->handle);
+        fs_handle_free(pending->handle);
     g_free(pending);
 }
 
-static const FsWaitOps pending_ops = {pending_progress, pending_give_up, pending_cancel};
+static const FsWaitOps pending_ops = {
+    .progress = pending_progress, .give_up = pending_give_up, .cancel = pending_cancel};
 
 /* -- Open -------------------------------------------------------------------------------------- */
 
-static void reply_open(fuse_req_t req, fuse_ino_t ino, Handle *handle,
+/* Octets that the kernel may have are dropped when they are not what the file holds, or when each
+ * read(2) is wanted here. */
+static gboolean may_keep(Fs *fs, fuse_ino_t ino, const FsHandle *handle)
+{
+    gint64 key = (gint64)ino;
+    gboolean is_news = g_hash_table_remove(fs->news, &key);
+    FsNode node;
+
+    if (is_news)
+        return FALSE;
+    return store_config(handle->store)->mark_seen != CONFIG_MARK_SEEN_ON_READ ||
+           !fs_node(fs, ino, &node) || !node.message ||
+           (node.message->flags & MESSAGE_SEEN) != 0;
+}
+
+static void reply_open(fuse_req_t req, fuse_ino_t ino, FsHandle *handle,
                        struct fuse_file_info *fi, guint64 size_before)
 {
     Fs *fs = fs_of(req);
+    guint64 size;
 
-    if (body_state(handle->body) == BODY_FAILED) {
+    if (!handle->local && body_state(handle->body) == BODY_FAILED) {
         (void)fuse_reply_err(req, fs_errno(body_error(handle->body), FALSE));
-        handle_free(handle);
+        fs_handle_free(handle);
         return;
     }
-    if (body_size(handle->body) != size_before)
+    size = handle->local ? local_size(handle->local) : body_size(handle->body);
+    fi->keep_cache = may_keep(fs, ino, handle) ? 1 : 0;
+    if (size != size_before || !fi->keep_cache)
         (void)fuse_lowlevel_notify_inval_inode(fs->session, ino, -1, 0);
     fi->fh = (uint64_t)(uintptr_t)handle;
-    fi->keep_cache = 1; /* bodies never change */
-    fi->noflush = 1;
-    fs_handle_add(fs, handle, handle_free);
+    fi->noflush = !handle->is_writer;
+    fs_handle_add(fs, handle, fs_handle_free);
     if (fuse_reply_open(req, fi) != 0)
-        fs_handle_free(fs, handle); /* interrupted: no RELEASE will come */
+        fs_handle_end(fs, handle); /* interrupted: no RELEASE will come */
 }
 
 static void on_opened(Body *body, gpointer user)
@@ -129,7 +219,7 @@ static void open_message(fuse_req_t req, fuse_ino_t ino, const FsNode *node,
     /* What the kernel believes; 0 if a read-ahead corrected it and the announcement may still be
      * on its way. */
     guint64 size_before = node->message->is_size_news ? 0 : node->message->size;
-    Handle *handle;
+    FsHandle *handle;
     Pending *pending;
     Body *body;
 
@@ -143,10 +233,11 @@ static void open_message(fuse_req_t req, fuse_ino_t ino, const FsNode *node,
         return;
     }
     node->message->is_size_news = FALSE;
-    handle = g_new0(Handle, 1);
+    handle = fs_handle_new(req, node->store, fi);
     handle->body = body;
-    handle->store = node->store;
-    if (body_state(body) != BODY_ASKED) {
+    handle->uid = node->message->uid;
+    if (body_state(body) == BODY_WHOLE ||
+        (body_state(body) != BODY_ASKED && !handle->is_writer)) {
         reply_open(req, ino, handle, fi, size_before);
         return;
     }
@@ -156,8 +247,55 @@ static void open_message(fuse_req_t req, fuse_ino_t ino, const FsNode *node,
     pending->ino = ino;
     pending->fi = *fi;
     pending->size_before = size_before;
-    pending->body_wait = body_wait(body, 0, on_opened, pending);
+    pending->body_wait =
+        body_wait(body, handle->is_writer ? G_MAXUINT64 : 0, on_opened, pending);
     pending->wait = fs_wait_new(fs_of(req), req, &pending_ops, 0, pending);
+}
+
+static void open_local(fuse_req_t req, fuse_ino_t ino, LocalFile *local,
+                       struct fuse_file_info *fi)
+{
+    g_autoptr(GError) error = NULL;
+    FsHandle *handle;
+
+    if ((fi->flags & O_TRUNC) && !local_truncate(local, 0, &error)) {
+        (void)fuse_reply_err(req, fs_errno(error, FALSE));
+        return;
+    }
+    handle = fs_handle_new(req, local->store, fi);
+    fs_handle_set_local(handle, local);
+    reply_open(req, ino, handle, fi, G_MAXUINT64);
+}
+
+/* O_TRUNC: nothing of the message is needed. */
+static void open_empty(fuse_req_t req, fuse_ino_t ino, const FsNode *node,
+                       struct fuse_file_info *fi)
+{
+    g_autoptr(GError) error = NULL;
+    LocalFile *local = local_edit(node->store, node->mailbox, node->message, -1, &error);
+
+    if (local)
+        open_local(req, ino, local, fi);
+    else
+        (void)fuse_reply_err(req, fs_errno(error, FALSE));
+    local_unref(local);
+}
+
+static void open_file(fuse_req_t req, fuse_ino_t ino, const FsNode *node,
+                      struct fuse_file_info *fi)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean is_writer = (fi->flags & O_ACCMODE) != O_RDONLY;
+    gboolean is_scratch = node->local && node->local->kind == LOCAL_SCRATCH;
+
+    if (is_writer && !is_scratch && !store_may_change(node->store, node->mailbox, &error))
+        (void)fuse_reply_err(req, fs_errno(error, FALSE));
+    else if (node->local)
+        open_local(req, ino, node->local, fi);
+    else if (is_writer && (fi->flags & O_TRUNC))
+        open_empty(req, ino, node, fi);
+    else
+        open_message(req, ino, node, fi);
 }
 
 void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -170,35 +308,27 @@ void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         virtual_open(req, node.item, fi);
     else if (node.kind != INODE_MESSAGE)
         (void)fuse_reply_err(req, EISDIR);
-    else if ((fi->flags & O_ACCMODE) != O_RDONLY)
-        (void)fuse_reply_err(req, EROFS);
     else
-        open_message(req, ino, &node, fi);
-}
-
-void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    fs_handle_free(fs_of(req), (gpointer)(uintptr_t)fi->fh);
-    (void)fuse_reply_err(req, 0);
+        open_file(req, ino, &node, fi);
 }
 
 /* -- Read -------------------------------------------------------------------------------------- */
 
-static void reply_octets(fuse_req_t req, const Body *body, size_t size, off_t offset)
+/* @have: octets of @fd that can be read. */
+static void reply_octets(fuse_req_t req, int fd, guint64 have, size_t size, off_t offset)
 {
-    guint64 have = MIN(body_received(body), body_size(body));
     size_t n = (guint64)offset < have ? (size_t)MIN(size, have - (guint64)offset) : 0;
 
     if (n >= FD_REPLY_OCTETS) {
         struct fuse_bufvec vector = FUSE_BUFVEC_INIT(n);
 
         vector.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
-        vector.buf[0].fd = body_fd(body);
+        vector.buf[0].fd = fd;
         vector.buf[0].pos = offset;
         (void)fuse_reply_data(req, &vector, 0);
     } else {
         char buffer[FD_REPLY_OCTETS];
-        ssize_t got = n ? pread(body_fd(body), buffer, n, offset) : 0;
+        ssize_t got = n ? pread(fd, buffer, n, offset) : 0;
 
         if (got < 0)
             (void)fuse_reply_err(req, errno == EINTR ? EIO : errno);
@@ -215,7 +345,7 @@ static gboolean answer_read(fuse_req_t req, const Body *body, size_t size, off_t
                          body_received(body) >= MIN((guint64)offset + size, body_size(body)));
 
     if (is_there)
-        reply_octets(req, body, size, offset);
+        reply_octets(req, body_fd(body), MIN(body_received(body), body_size(body)), size, offset);
     else if (body_state(body) == BODY_FAILED)
         (void)fuse_reply_err(req, fs_errno(body_error(body), TRUE));
     else
@@ -223,7 +353,7 @@ static gboolean answer_read(fuse_req_t req, const Body *body, size_t size, off_t
     return TRUE;
 }
 
-static void read_message(fuse_req_t req, Handle *handle, size_t size, off_t offset);
+static void read_message(fuse_req_t req, FsHandle *handle, size_t size, off_t offset);
 
 static void on_octets(Body *body, gpointer user)
 {
@@ -235,7 +365,7 @@ static void on_octets(Body *body, gpointer user)
     g_free(pending);
 }
 
-static void read_message(fuse_req_t req, Handle *handle, size_t size, off_t offset)
+static void read_message(fuse_req_t req, FsHandle *handle, size_t size, off_t offset)
 {
     Pending *pending;
 
@@ -256,6 +386,52 @@ static void read_message(fuse_req_t req, Handle *handle, size_t size, off_t offs
     pending->wait = fs_wait_new(fs_of(req), req, &pending_ops, 0, pending);
 }
 
+/* mark-seen=on-read: whoever takes octets has read the message. */
+static void mark_seen(FsHandle *handle, const FsNode *node)
+{
+    StoreFlags flags = {.add = MESSAGE_SEEN};
+    g_autoptr(GPtrArray) messages = NULL;
+
+    if (handle->is_seen || !node->message ||
+        store_config(handle->store)->mark_seen != CONFIG_MARK_SEEN_ON_READ)
+        return;
+    handle->is_seen = TRUE;
+    if (node->message->flags & MESSAGE_SEEN)
+        return;
+    messages = g_ptr_array_new();
+    g_ptr_array_add(messages, node->message);
+    store_change_forget(store_flag(node->store, node->mailbox, messages, &flags, NULL, NULL));
+}
+
+/* What is read here stays in the kernel for all who open the file; if it is no longer what the
+ * file holds, the next one must not see it. */
+static void note_version(Fs *fs, fuse_ino_t ino, const FsHandle *handle, const FsNode *node)
+{
+    gboolean is_current = handle->local ? node->local == handle->local
+                                        : node->message && node->message->uid == handle->uid;
+    gint64 key = (gint64)ino;
+
+    if (!is_current)
+        g_hash_table_add(fs->news, g_memdup2(&key, sizeof key));
+}
+
+static void read_file(fuse_req_t req, fuse_ino_t ino, FsHandle *handle, size_t size, off_t offset)
+{
+    Fs *fs = fs_of(req);
+    FsNode node = {0};
+
+    if (fs_node(fs, ino, &node)) {
+        if (node.local && !handle->local)
+            fs_handle_set_local(handle, node.local);
+        note_version(fs, ino, handle, &node);
+        mark_seen(handle, &node);
+    }
+    if (handle->local)
+        reply_octets(req, handle->local->fd, local_size(handle->local), size, offset);
+    else
+        read_message(req, handle, size, offset);
+}
+
 void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                 struct fuse_file_info *fi)
 {
@@ -264,16 +440,5 @@ void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     if (inode_unpack(ino, &inode) && inode.kind == INODE_VIRTUAL)
         virtual_read(req, size, off, fi);
     else
-        read_message(req, (Handle *)(uintptr_t)fi->fh, size, off);
-}
-
-void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-                 struct fuse_file_info *fi)
-{
-    Inode inode;
-
-    if (inode_unpack(ino, &inode) && inode.kind == INODE_VIRTUAL)
-        virtual_write(req, data, size, fi);
-    else
-        (void)fuse_reply_err(req, EROFS);
+        read_file(req, ino, fs_handle_of(fi), size, off);
 }

@@ -3,9 +3,15 @@
  *   serve.c     mounting, the main loop, the life of everything
  *   node.c      from inode numbers to what they name, and back; the observer
  *   directory.c lookup, getattr, readdir
- *   file.c      open, read, release of messages
+ *   file.c      open, read, release of messages and local files
+ *   write.c     write, setattr, copy_file_range
+ *   commit.c    flush, fsync, release: when what was written is sent
+ *   names.c     create, unlink, mkdir, rmdir, and what is refused
+ *   rename.c    all that rename(2) can mean
  *   xattr.c     extended attributes
  *   wait.c      requests that cannot be answered yet: deadlines and interrupts
+ *   task.c      requests that take several steps
+ *   process.c   what /proc tells of callers
  *   virtual.c   .mailfs and what lies in it; virtual-dir.c its directories
  *   control*.c  requests of the command line, as JSON (control.h)
  *   status.c    the same facts as text and as JSON
@@ -19,11 +25,14 @@
 
 #include "fs/fs.h"
 #include "fs/notifier.h"
+#include "store/change.h"
+#include "store/local.h"
 #include "store/store.h"
 #include "tree/inode.h"
 
 typedef struct Fs Fs;
 typedef struct FsWait FsWait;
+typedef struct FsTask FsTask;
 typedef struct FsEvents FsEvents;
 typedef struct VirtualNodes VirtualNodes;
 
@@ -58,6 +67,11 @@ struct Fs {
     guint n_signals;
     GHashTable *jobs; /* control.c: what commands wait for */
     GHashTable *handles; /* open files -> what frees them, should the end come before RELEASE */
+    GHashTable *forwards; /* inode numbers of messages that moved -> their new ones */
+    GHashTable *news;     /* inode numbers whose octets are not those the kernel may keep */
+    gboolean is_ending;   /* unmounted, or asked to end */
+    guint n_draining;     /* stores that have not said yet that nothing is pending */
+    guint drain_timer;    /* a GLib source, or 0 */
     guint64 last_job;
 };
 
@@ -72,7 +86,7 @@ static inline void fs_handle_add(Fs *fs, gpointer handle, void (*free_handle)(gp
     g_hash_table_insert(fs->handles, handle, (gpointer)free_handle);
 }
 
-static inline void fs_handle_free(Fs *fs, gpointer handle)
+static inline void fs_handle_end(Fs *fs, gpointer handle)
 {
     void (*free_handle)(gpointer) = g_hash_table_lookup(fs->handles, handle);
 
@@ -86,21 +100,29 @@ typedef struct {
     InodeKind kind;
     Store *store;     /* DIRECTORY, MESSAGE */
     Mailbox *mailbox; /* DIRECTORY, MESSAGE */
-    Message *message; /* MESSAGE */
+    Message *message; /* MESSAGE: or NULL while only a local file has the number */
+    LocalFile *local; /* MESSAGE: what everybody sees instead of the message, or NULL */
     guint item;       /* VIRTUAL */
 } FsNode;
 
-/* FALSE when what the number named is gone. */
+/* FALSE when what the number named is gone.  A message that moved is found in its new place. */
 gboolean fs_node(const Fs *fs, fuse_ino_t ino, FsNode *ret_node);
 
 fuse_ino_t fs_ino_mailbox(const Fs *fs, const Store *store, const Mailbox *mailbox);
 fuse_ino_t fs_ino_message(const Store *store, const Mailbox *mailbox, const Message *message);
+fuse_ino_t fs_ino_item(const Store *store, const Mailbox *mailbox, guint64 item);
 fuse_ino_t fs_ino_virtual(guint item);
 
 void fs_stat(const Fs *fs, const FsNode *node, struct stat *ret_stat);
 void fs_entry(const Fs *fs, const FsNode *node, struct fuse_entry_param *ret_entry);
 FsNode fs_node_mailbox(Store *store, Mailbox *mailbox);
 FsNode fs_node_message(Store *store, Mailbox *mailbox, Message *message);
+FsNode fs_node_local(LocalFile *local);
+
+/* The kernel goes on using @old for what has the number @now. */
+void fs_forward(Fs *fs, fuse_ino_t old, fuse_ino_t now);
+/* The kernel will not use the number any more unless it looks it up again. */
+void fs_forget(Fs *fs, fuse_ino_t ino);
 
 extern const StoreObserver fs_observer; /* its user data is the Fs */
 
@@ -109,6 +131,7 @@ extern const StoreObserver fs_observer; /* its user data is the Fs */
 /* What a waiting request is about; each takes the data given to fs_wait_new(). */
 typedef struct {
     gint64 (*progress)(gpointer data); /* when something last moved; NULL: no deadline at all */
+    gint64 (*longest)(gpointer data);  /* seconds altogether, whatever moves; 0 or NULL: any */
     void (*give_up)(gpointer data);    /* the deadline passed; may be NULL */
     void (*cancel)(gpointer data);     /* stop waiting and free; the request has its answer */
 } FsWaitOps;
@@ -123,14 +146,77 @@ fuse_req_t fs_wait_end(FsWait *wait);
 /* At the end: all of them get @errnum. */
 void fs_wait_fail_all(Fs *fs, int errnum);
 
-/* -- directory.c, file.c ----------------------------------------------------------------------- */
+/* -- task.c ------------------------------------------------------------------------------------ */
+
+/* A request that may take several steps, most of them a wait for a server.  Its run() looks at
+ * the model afresh and either asks for one step, after which it runs again, or answers; an error
+ * of a step is the answer.  The fields are the request's own: what it does not need is NULL or 0.
+ */
+struct FsTask {
+    Fs *fs;
+    fuse_req_t req;
+    void (*run)(FsTask *task);
+    /* Called before an error of a step is answered; may be NULL. */
+    void (*failed)(FsTask *task, const GError *error);
+
+    fuse_ino_t ino, new_ino; /* the file, or the directories of the names */
+    char *name, *new_name;
+    guint flags;
+    struct fuse_file_info fi;
+    struct stat attr;
+    struct FsHandle *handle; /* borrowed: what is open stays so while a request on it waits */
+    struct FsHandle *source;
+    off_t offset, source_offset;
+    size_t size;
+    LocalFile *local; /* a reference, or NULL */
+    Body *body;       /* a reference, or NULL */
+    gboolean is_committed; /* rename.c: what was being written has been sent */
+
+    /* task.c's own. */
+    struct {
+        FsWait *wait;
+        StoreChange *change;
+        StoreWait *listing;
+        BodyWait *octets;
+        gint64 began; /* the step; a Deadline's clock */
+        guint n;
+        gboolean is_holding;
+    } step;
+};
+
+FsTask *fs_task_new(fuse_req_t req, void (*run)(FsTask *task));
+
+/* Announcements for the directories task->ino and task->new_ino wait from now on until the
+ * request is answered: for requests that hold their locks in the kernel, before anything is done
+ * that would be announced. */
+void fs_task_hold(FsTask *task);
+
+/* Steps; fs_task_done() and the task are the StoreFunc and its user data. */
+void fs_task_done(const GError *error, gpointer user);
+void fs_task_change(FsTask *task, StoreChange *change);
+void fs_task_listing(FsTask *task, StoreWait *listing);
+/* task->body, which is set, becomes whole.  FALSE if it is already: no step was made. */
+gboolean fs_task_body(FsTask *task);
+
+/* Answers.  The task is gone then. */
+void fs_task_end(FsTask *task, int errnum);
+void fs_task_fail(FsTask *task, const GError *error);
+void fs_task_ok(FsTask *task); /* fs_task_end() with 0: for run() */
+/* For other answers: ends the wait and frees the task; the caller replies. */
+fuse_req_t fs_task_take(FsTask *task);
+
+/* -- directory.c ------------------------------------------------------------------------------- */
+
+/* What @name is in a directory of an account, as far as memory knows. */
+gboolean fs_find(const FsNode *directory, const char *name, FsNode *ret_node);
+
+/* Names that tools probe for (.git, .hidden, Makefile) are no reason to list a mailbox. */
+gboolean fs_may_be_message(const char *name);
 
 void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups);
 void fs_op_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forgets);
 void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
-                   struct fuse_file_info *fi);
 void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                    struct fuse_file_info *fi);
@@ -138,17 +224,87 @@ void fs_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                        struct fuse_file_info *fi);
 void fs_op_statfs(fuse_req_t req, fuse_ino_t ino);
 
+/* -- file.c ------------------------------------------------------------------------------------ */
+
+/* An open message or local file. */
+typedef struct FsHandle {
+    Store *store;
+    Body *body;       /* the message's octets as they were when it was opened, or NULL */
+    guint32 uid;      /* of the message then */
+    LocalFile *local; /* a reference; what is read and written once it is there */
+    gboolean is_writer;
+    gboolean is_counted; /* among local->n_writers */
+    gboolean is_seen;    /* \Seen was set for it (mark-seen=on-read) */
+    pid_t opener;        /* the process; 0 when it could not be told */
+    guint refused;       /* the revision whose commit failed: whoever closed it has heard of it */
+    gint64 gave_up; /* when a request on it ended with ETIMEDOUT; a Deadline's clock */
+
+    /* COPY_FILE_RANGE: what the octets from 0 to n_twin are a copy of. */
+    Mailbox *twin_mailbox;
+    guint64 twin_item;
+    guint64 n_twin;
+    guint twin_revision; /* of the local file then: nobody else wrote in between */
+} FsHandle;
+
+/* For @req, with nothing to read or write yet. */
+FsHandle *fs_handle_new(fuse_req_t req, Store *store, const struct fuse_file_info *fi);
+void fs_handle_free(gpointer handle);
+static inline FsHandle *fs_handle_of(const struct fuse_file_info *fi)
+{
+    return (FsHandle *)(uintptr_t)fi->fh;
+}
+/* It has @local from now on, of which it takes a reference. */
+void fs_handle_set_local(FsHandle *handle, LocalFile *local);
+/* What is to be written to: the local file that is there, or a new version of the message, empty
+ * or with its octets.  Borrowed. */
+LocalFile *fs_handle_edit(const Fs *fs, fuse_ino_t ino, FsHandle *handle, gboolean is_empty,
+                          GError **error);
+
 void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                 struct fuse_file_info *fi);
+
+/* -- write.c ----------------------------------------------------------------------------------- */
+
 void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
                  struct fuse_file_info *fi);
+void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                   struct fuse_file_info *fi);
+void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_offset,
+                           struct fuse_file_info *source_fi, fuse_ino_t ino, off_t offset,
+                           struct fuse_file_info *fi, size_t size, int flags);
+
+/* -- commit.c ---------------------------------------------------------------------------------- */
+
+void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void fs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+/* -- names.c, rename.c ------------------------------------------------------------------------- */
+
+/* What a name is good for in a mailbox. */
+typedef enum { NAME_MESSAGE, NAME_SCRATCH, NAME_REFUSED } FsNameKind;
+FsNameKind fs_name_kind(const char *name);
+
+void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                  struct fuse_file_info *fi);
+void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev);
+void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                  const char *new_name, unsigned int flags);
 
 /* -- xattr.c ----------------------------------------------------------------------------------- */
 
 void fs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void fs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void fs_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+                    size_t size, int flags);
+void fs_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 /* -- virtual.c --------------------------------------------------------------------------------- */
 
@@ -193,6 +349,8 @@ void fs_events_free(FsEvents *events);
 /* One line for .mailfs/events: "TIME<tab>WHAT<tab>PATH". */
 void fs_event(Fs *fs, const char *what, const Store *store, const Mailbox *mailbox,
               const char *name);
+/* "TIME<tab>moved<tab>OLD PATH<tab>NEW PATH". */
+void fs_event_moved(Fs *fs, const Store *store, const StoreMoved *moved);
 
 /* -- status.c, control.c ----------------------------------------------------------------------- */
 

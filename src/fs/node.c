@@ -1,10 +1,15 @@
 /* What an inode number names, and what the kernel must hear when the model changes.
  *
  * Numbers carry their meaning (tree/inode.h), so resolving one is two lookups and forgetting one is
- * nothing.  The observer turns each change of the model into announcements and lines of the
+ * nothing.  But for one thing: a rename leaves the kernel with the number of where a message was
+ * (it moves its own entry and asks for nothing), so numbers that were left are kept together
+ * with those that took their place until the kernel forgets them.
+ *
+ * The observer turns each change of the model into announcements and lines of the
  * event stream.
  */
 #include "fs/internal.h"
+#include "base/limits.h"
 #include "tree/attr.h"
 
 fuse_ino_t fs_ino_mailbox(const Fs *fs, const Store *store, const Mailbox *mailbox)
@@ -17,11 +22,16 @@ fuse_ino_t fs_ino_mailbox(const Fs *fs, const Store *store, const Mailbox *mailb
     return inode_pack(inode);
 }
 
-fuse_ino_t fs_ino_message(const Store *store, const Mailbox *mailbox, const Message *message)
+fuse_ino_t fs_ino_item(const Store *store, const Mailbox *mailbox, guint64 item)
 {
-    Inode inode = {INODE_MESSAGE, store_account(store)->number, mailbox->number, message->item};
+    Inode inode = {INODE_MESSAGE, store_account(store)->number, mailbox->number, item};
 
     return inode_pack(inode);
+}
+
+fuse_ino_t fs_ino_message(const Store *store, const Mailbox *mailbox, const Message *message)
+{
+    return fs_ino_item(store, mailbox, message->item);
 }
 
 fuse_ino_t fs_ino_virtual(guint item)
@@ -39,7 +49,25 @@ FsNode fs_node_mailbox(Store *store, Mailbox *mailbox)
 FsNode fs_node_message(Store *store, Mailbox *mailbox, Message *message)
 {
     return (FsNode){
-        .kind = INODE_MESSAGE, .store = store, .mailbox = mailbox, .message = message};
+        .kind = INODE_MESSAGE,
+        .store = store,
+        .mailbox = mailbox,
+        .message = message,
+        .local = local_find_item(store, mailbox, message->item),
+    };
+}
+
+FsNode fs_node_local(LocalFile *local)
+{
+    Message *message = mailbox_find_item(local->mailbox, local->item);
+
+    return (FsNode){
+        .kind = INODE_MESSAGE,
+        .store = local->store,
+        .mailbox = local->mailbox,
+        .message = message && !message->is_hidden ? message : NULL,
+        .local = local,
+    };
 }
 
 static gboolean root_node(const Fs *fs, FsNode *ret_node)
@@ -54,14 +82,33 @@ static gboolean root_node(const Fs *fs, FsNode *ret_node)
     return TRUE;
 }
 
-gboolean fs_node(const Fs *fs, fuse_ino_t ino, FsNode *ret_node)
+/* -- Numbers that were left -------------------------------------------------------------------- */
+
+void fs_forward(Fs *fs, fuse_ino_t old, fuse_ino_t now)
+{
+    gint64 keys[] = {(gint64)old, (gint64)now};
+
+    if (old != now && g_hash_table_size(fs->forwards) < LIMIT_FORWARDS)
+        g_hash_table_insert(fs->forwards, g_memdup2(&keys[0], sizeof keys[0]),
+                            g_memdup2(&keys[1], sizeof keys[1]));
+}
+
+void fs_forget(Fs *fs, fuse_ino_t ino)
+{
+    gint64 key = (gint64)ino;
+
+    g_hash_table_remove(fs->forwards, &key);
+    g_hash_table_remove(fs->news, &key);
+}
+
+static gboolean find_number(const Fs *fs, fuse_ino_t ino, FsNode *ret_node)
 {
     Inode inode;
     Store *store;
     Mailbox *mailbox;
+    Message *message;
+    LocalFile *local;
 
-    if (ino == FUSE_ROOT_ID)
-        return root_node(fs, ret_node);
     if (!inode_unpack(ino, &inode))
         return FALSE;
     if (inode.kind == INODE_VIRTUAL) {
@@ -78,8 +125,48 @@ gboolean fs_node(const Fs *fs, fuse_ino_t ino, FsNode *ret_node)
         *ret_node = fs_node_mailbox(store, mailbox);
         return TRUE;
     }
-    *ret_node = fs_node_message(store, mailbox, mailbox_find_item(mailbox, inode.item));
-    return ret_node->message != NULL;
+    message = mailbox_find_item(mailbox, inode.item);
+    local = local_find_item(store, mailbox, inode.item);
+    if (local)
+        *ret_node = fs_node_local(local);
+    else if (message && !message->is_hidden)
+        *ret_node = fs_node_message(store, mailbox, message);
+    else
+        return FALSE;
+    return TRUE;
+}
+
+gboolean fs_node(const Fs *fs, fuse_ino_t ino, FsNode *ret_node)
+{
+    gint64 key = (gint64)ino;
+    const gint64 *next;
+
+    if (ino == FUSE_ROOT_ID)
+        return root_node(fs, ret_node);
+    if (find_number(fs, ino, ret_node))
+        return TRUE;
+    /* Numbers are never given twice, so this ends. */
+    next = g_hash_table_lookup(fs->forwards, &key);
+    return next && fs_node(fs, (fuse_ino_t)*next, ret_node);
+}
+
+/* -- Attributes -------------------------------------------------------------------------------- */
+
+/* A local file is shown as if it were a message: that is what most will be. */
+static void local_stat(const FsNode *node, struct stat *ret_stat)
+{
+    const LocalFile *local = node->local;
+    Message shown = {.flags = MESSAGE_SEEN};
+
+    if (node->message)
+        shown = *node->message;
+    shown.size = local_size(local);
+    shown.mtime = local->mtime ? local->mtime : local->written;
+    shown.appeared = local->written;
+    if (local->mode)
+        shown.mode = local->mode;
+    attr_message(node->mailbox, &shown, ret_stat);
+    ret_stat->st_ino = fs_ino_item(node->store, node->mailbox, local->item);
 }
 
 static void top_stat(const Fs *fs, struct stat *ret_stat)
@@ -101,6 +188,10 @@ void fs_stat(const Fs *fs, const FsNode *node, struct stat *ret_stat)
         ret_stat->st_ino = fs_ino_mailbox(fs, node->store, node->mailbox);
         break;
     case INODE_MESSAGE:
+        if (node->local) {
+            local_stat(node, ret_stat);
+            break;
+        }
         attr_message(node->mailbox, node->message, ret_stat);
         ret_stat->st_ino = fs_ino_message(node->store, node->mailbox, node->message);
         break;
@@ -183,6 +274,34 @@ static void on_message_changed(Store *store, Mailbox *mailbox, Message *message,
     notifier_inode(fs->notifier, fs_ino_message(store, mailbox, message));
 }
 
+static void on_message_moved(Store *store, const StoreMoved *moved, gpointer user)
+{
+    Fs *fs = user;
+    fuse_ino_t old = fs_ino_item(store, moved->from, moved->item);
+
+    fs_event_moved(fs, store, moved);
+    fs_forward(fs, old, fs_ino_message(store, moved->to, moved->message));
+    notifier_entry(fs->notifier, fs_ino_mailbox(fs, store, moved->from), moved->name);
+    mailbox_touch(moved->from, g_get_real_time() / G_USEC_PER_SEC);
+    directory_changed(fs, store, moved->from);
+    announce_message(fs, store, moved->to, moved->message);
+    notifier_inode(fs->notifier, old);
+}
+
+static void on_local_changed(Store *store, Mailbox *mailbox, guint64 item, const char *name,
+                             gpointer user)
+{
+    Fs *fs = user;
+    fuse_ino_t ino = fs_ino_item(store, mailbox, item);
+    gint64 key = (gint64)ino;
+
+    g_hash_table_add(fs->news, g_memdup2(&key, sizeof key));
+    notifier_entry(fs->notifier, fs_ino_mailbox(fs, store, mailbox), name);
+    notifier_inode(fs->notifier, ino);
+    mailbox_touch(mailbox, g_get_real_time() / G_USEC_PER_SEC);
+    directory_changed(fs, store, mailbox);
+}
+
 static void on_mailbox_changed(Store *store, Mailbox *mailbox, gpointer user)
 {
     directory_changed(user, store, mailbox);
@@ -205,6 +324,8 @@ const StoreObserver fs_observer = {
     .message_added = on_message_added,
     .message_removed = on_message_removed,
     .message_changed = on_message_changed,
+    .message_moved = on_message_moved,
+    .local_changed = on_local_changed,
     .mailbox_changed = on_mailbox_changed,
     .state_changed = on_state_changed,
 };

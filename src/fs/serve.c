@@ -46,50 +46,13 @@ static void on_init(void *user, struct fuse_conn_info *conn)
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
                               FUSE_CAP_SPLICE_MOVE);
     conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-                                   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ);
+                                   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
+                                   FUSE_CAP_ATOMIC_O_TRUNC);
+    /* Octets are here before write(2) returns: what close(2) sends is what was written. */
+    conn->want &= ~(unsigned)FUSE_CAP_WRITEBACK_CACHE;
     conn->max_background = MAX_BACKGROUND;
     if (mount->fs->params.ready)
         mount->fs->params.ready(mount->fs->params.user);
-}
-
-/* This version changes nothing on a server: what would is answered EROFS. */
-static void refuse_name(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-    (void)fuse_reply_err(req, EROFS);
-}
-
-static void refuse_mode(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
-{
-    (void)fuse_reply_err(req, EROFS);
-}
-
-static void refuse_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                         dev_t dev)
-{
-    (void)fuse_reply_err(req, EROFS);
-}
-
-static void refuse_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                          struct fuse_file_info *fi)
-{
-    (void)fuse_reply_err(req, EROFS);
-}
-
-static void refuse_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
-                           const char *name)
-{
-    (void)fuse_reply_err(req, EROFS);
-}
-
-static void refuse_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
-                          fuse_ino_t new_parent, const char *new_name, unsigned int flags)
-{
-    (void)fuse_reply_err(req, EROFS);
-}
-
-static void refuse_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
-{
-    (void)fuse_reply_err(req, EROFS);
 }
 
 static const struct fuse_lowlevel_ops operations = {
@@ -106,17 +69,23 @@ static const struct fuse_lowlevel_ops operations = {
     .open = fs_op_open,
     .read = fs_op_read,
     .write = fs_op_write,
+    .flush = fs_op_flush,
+    .fsync = fs_op_fsync,
+    .fsyncdir = fs_op_fsyncdir,
     .release = fs_op_release,
+    .copy_file_range = fs_op_copy_file_range,
     .getxattr = fs_op_getxattr,
     .listxattr = fs_op_listxattr,
-    .mknod = refuse_mknod,
-    .mkdir = refuse_mode,
-    .unlink = refuse_name,
-    .rmdir = refuse_name,
-    .symlink = refuse_symlink,
-    .rename = refuse_rename,
-    .link = refuse_link,
-    .create = refuse_create,
+    .setxattr = fs_op_setxattr,
+    .removexattr = fs_op_removexattr,
+    .create = fs_op_create,
+    .mknod = fs_op_mknod,
+    .symlink = fs_op_symlink,
+    .link = fs_op_link,
+    .unlink = fs_op_unlink,
+    .mkdir = fs_op_mkdir,
+    .rmdir = fs_op_rmdir,
+    .rename = fs_op_rename,
 };
 
 /* -- Mounting ---------------------------------------------------------------------------------- */
@@ -151,6 +120,52 @@ void fs_mount_release(FsMount *mount)
     g_free(mount);
 }
 
+/* -- The end ----------------------------------------------------------------------------------- */
+
+static void on_drained(const GError *error, gpointer user)
+{
+    Fs *fs = user;
+
+    if (error)
+        g_message("%s", error->message);
+    if (--fs->n_draining == 0)
+        g_main_loop_quit(fs->loop);
+}
+
+static gboolean on_drain_overdue(gpointer user)
+{
+    Fs *fs = user;
+
+    fs->drain_timer = 0;
+    g_message("not everything could be sent within %d seconds; it is kept for the next mount",
+              LIMIT_DRAIN_SECONDS);
+    g_main_loop_quit(fs->loop);
+    return G_SOURCE_REMOVE;
+}
+
+/* What is pending may still go out; what cannot (there is no connection) or does not stays in the
+ * journal. */
+static void begin_end(Fs *fs)
+{
+    if (fs->is_ending)
+        return;
+    fs->is_ending = TRUE;
+    for (guint i = 0; i < fs->stores->len; i++) {
+        Store *store = g_ptr_array_index(fs->stores, i);
+        StoreFacts facts;
+
+        store_facts(store, &facts);
+        if (facts.link > LINK_ONLINE)
+            continue;
+        fs->n_draining++;
+        (void)store_drain(store, on_drained, fs);
+    }
+    if (fs->n_draining > 0)
+        fs->drain_timer = g_timeout_add_seconds(LIMIT_DRAIN_SECONDS, on_drain_overdue, fs);
+    else
+        g_main_loop_quit(fs->loop);
+}
+
 /* -- The loop ---------------------------------------------------------------------------------- */
 
 static void count_request(Fs *fs)
@@ -171,7 +186,7 @@ static gboolean on_requests(gint fd, GIOCondition condition, gpointer user)
         if (n == -EAGAIN || n == -EINTR)
             return G_SOURCE_CONTINUE;
         if (n <= 0 || fuse_session_exited(fs->session)) {
-            g_main_loop_quit(fs->loop); /* unmounted */
+            begin_end(fs); /* unmounted */
             return G_SOURCE_REMOVE;
         }
         count_request(fs);
@@ -184,9 +199,9 @@ static gboolean on_terminate(gpointer user)
 {
     Fs *fs = user;
 
-    g_main_loop_quit(fs->loop);
     if (fs->n_signals++ > 0)
         _exit(EXIT_FAILURE); /* asked twice */
+    begin_end(fs);
     return G_SOURCE_CONTINUE;
 }
 
@@ -261,6 +276,8 @@ static Fs *fs_new(FsMount *mount, const FsServeParams *params)
     fs->events = fs_events_new();
     fs->virtuals = virtual_nodes_new();
     fs->handles = g_hash_table_new(g_direct_hash, g_direct_equal);
+    fs->forwards = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+    fs->news = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     fs->jobs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, fs_control_free_job);
     g_queue_init(&fs->waits);
     fs->uid = geteuid();
@@ -276,10 +293,12 @@ static void fs_free(Fs *fs)
     g_autoptr(GList) open_handles = g_hash_table_get_keys(fs->handles);
 
     for (GList *link = open_handles; link; link = link->next)
-        fs_handle_free(fs, link->data);
+        fs_handle_end(fs, link->data);
     g_hash_table_unref(fs->handles);
     g_hash_table_unref(fs->jobs);
     g_ptr_array_unref(fs->stores);
+    g_hash_table_unref(fs->forwards);
+    g_hash_table_unref(fs->news);
     fs_events_free(fs->events);
     virtual_nodes_free(fs->virtuals);
     notifier_free(fs->notifier);
@@ -321,6 +340,8 @@ static void serve(Fs *fs)
     for (guint i = 0; i < fs->stores->len; i++)
         store_start(g_ptr_array_index(fs->stores, i));
     g_main_loop_run(fs->loop);
+    if (fs->drain_timer)
+        g_source_remove(fs->drain_timer);
     end_notifier(fs);
     fs_wait_fail_all(fs, ENODEV);
     /* One of them may have removed itself. */

@@ -168,7 +168,7 @@ void virtual_open(fuse_req_t req, guint item, struct fuse_file_info *fi)
     fi->nonseekable = item == VIRTUAL_EVENTS;
     fs_handle_add(fs, handle, handle_free);
     if (fuse_reply_open(req, fi) != 0)
-        fs_handle_free(fs, handle);
+        fs_handle_end(fs, handle);
 }
 
 /* -- Events ------------------------------------------------------------------------------------ */
@@ -226,7 +226,7 @@ static void reader_cancel(gpointer data)
 }
 
 /* No deadline: who reads this file wants to wait. */
-static const FsWaitOps reader_ops = {NULL, NULL, reader_cancel};
+static const FsWaitOps reader_ops = {.cancel = reader_cancel};
 
 static void reply_lines(fuse_req_t req, GString *text, size_t size)
 {
@@ -263,24 +263,45 @@ static void wake_readers(FsEvents *events)
     }
 }
 
-void fs_event(Fs *fs, const char *what, const Store *store, const Mailbox *mailbox,
-              const char *name)
+static void push_line(Fs *fs, const char *what, const char *paths)
 {
     FsEvents *events = fs->events;
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
-    g_autofree char *path = mailbox_shown_path(mailbox);
-    const char *account = fs->params.is_all ? store_account(store)->id : "";
 
-    g_queue_push_tail(&events->lines,
-                      g_strdup_printf("%s\t%s\t%s%s%s%s%s\n", time, what, account,
-                                      *account ? "/" : "", path, name ? "/" : "",
-                                      name ? name : ""));
+    g_queue_push_tail(&events->lines, g_strdup_printf("%s\t%s\t%s\n", time, what, paths));
     while (events->lines.length > KEPT_EVENTS) {
         g_free(g_queue_pop_head(&events->lines));
         events->first++;
     }
     wake_readers(events);
+}
+
+/* As below the mount point.  @name may be NULL.  The caller owns it. */
+static char *event_path(const Fs *fs, const Store *store, const Mailbox *mailbox, const char *name)
+{
+    g_autofree char *path = mailbox_shown_path(mailbox);
+    const char *account = fs->params.is_all ? store_account(store)->id : "";
+
+    return g_strdup_printf("%s%s%s%s%s", account, *account ? "/" : "", path, name ? "/" : "",
+                           name ? name : "");
+}
+
+void fs_event(Fs *fs, const char *what, const Store *store, const Mailbox *mailbox,
+              const char *name)
+{
+    g_autofree char *path = event_path(fs, store, mailbox, name);
+
+    push_line(fs, what, path);
+}
+
+void fs_event_moved(Fs *fs, const Store *store, const StoreMoved *moved)
+{
+    g_autofree char *from = event_path(fs, store, moved->from, moved->name);
+    g_autofree char *to = event_path(fs, store, moved->to, moved->message->name);
+    g_autofree char *paths = g_strdup_printf("%s\t%s", from, to);
+
+    push_line(fs, "moved", paths);
 }
 
 /* -- Read, write ------------------------------------------------------------------------------- */

@@ -34,20 +34,31 @@ static void finish(FsWait *wait, int errnum)
     (void)fuse_reply_err(req, errnum);
 }
 
+static gboolean is_overdue(const FsWait *wait)
+{
+    const FsWaitOps *ops = wait->ops;
+    gint64 now = deadline_now();
+    gint64 longest = ops->longest ? ops->longest(wait->data) : 0;
+
+    if (!ops->progress)
+        return FALSE;
+    if (longest > 0 && now - wait->since > longest * G_USEC_PER_SEC)
+        return TRUE;
+    return now - MAX(ops->progress(wait->data), wait->since) >
+           LIMIT_REQUEST_SECONDS * (gint64)G_USEC_PER_SEC;
+}
+
 static void look(Fs *fs)
 {
     GList *link = fs->waits.head;
 
     while (link) {
         FsWait *wait = link->data;
-        gint64 moved =
-            wait->ops->progress ? MAX(wait->ops->progress(wait->data), wait->since) : 0;
 
         link = link->next;
         if (wait->is_interrupted && process_is_dying(wait->pid)) {
             finish(wait, EINTR);
-        } else if (moved && deadline_now() - moved >
-                                LIMIT_REQUEST_SECONDS * (gint64)G_USEC_PER_SEC) {
+        } else if (is_overdue(wait)) {
             if (wait->ops->give_up)
                 wait->ops->give_up(wait->data);
             finish(wait, ETIMEDOUT);

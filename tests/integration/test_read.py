@@ -277,6 +277,7 @@ class TestExtendedAttributes:
         assert values == {
             "user.mailfs.uid": "1", "user.mailfs.flags": "seen flagged",
             "user.mailfs.keywords": "$Later", "user.mailfs.cached": "no",
+            "user.mailfs.pending": "no", "user.mailfs.state": "stored",
             "user.xdg.tags": "$Later"}
         mount.read("INBOX/" + name)
         system.wait_for(lambda: os.getxattr(path, "user.mailfs.cached") == b"yes", "cached")
@@ -307,27 +308,6 @@ class TestSizesThatLie:
                 assert f.read() == data
             assert os.stat(path).st_size == len(data)
         assert mount.read("INBOX/" + mount.messages()[1]) == data
-
-
-def test_what_cannot_be_done_yet_is_refused_and_changes_nothing(account, mounts):
-    account.deliver(mail.message("stays"))
-    before = account.fetch()
-    mount = mounts(account).start()
-    name = os.path.join(mount.path, "INBOX", mount.messages()[1])
-    attempts = [
-        lambda: open(name, "r+b"),
-        lambda: open(mount.path + "/INBOX/new.eml", "xb"),
-        lambda: os.unlink(name),
-        lambda: os.rename(name, mount.path + "/Sent/x.eml"),
-        lambda: os.mkdir(mount.path + "/New"),
-        lambda: os.truncate(name, 0),
-        lambda: os.symlink("x", mount.path + "/INBOX/x"),
-    ]
-    for attempt in attempts:
-        with pytest.raises(OSError) as caught:
-            attempt()
-        assert caught.value.errno in (errno.EROFS, errno.EPERM, errno.EACCES), caught.value
-    assert account.fetch() == before
 
 
 def test_names_that_are_not_there(account, mounts):

@@ -1,0 +1,275 @@
+/* Names that come and go: CREATE, UNLINK, MKDIR, RMDIR, and what is refused.
+ *
+ * A name says what a file is to be: "x.eml" a message, an editor's scratch name something that
+ * stays here, any other nothing that a mailbox can hold.  EPERM is the answer then, at once, so
+ * that `git init` and the like fail cleanly instead of half way; the same where there is no
+ * mailbox to hold a message (the root of an account, a directory above mailboxes).  EACCES and
+ * EROFS are left to what the server says.
+ */
+#include "fs/internal.h"
+#include "base/error.h"
+#include "fs/errno.h"
+#include "tree/mailbox-name.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+FsNameKind fs_name_kind(const char *name)
+{
+    if (local_is_junk_name(name))
+        return NAME_REFUSED;
+    if (local_is_scratch_name(name))
+        return NAME_SCRATCH;
+    return fs_may_be_message(name) ? NAME_MESSAGE : NAME_REFUSED;
+}
+
+/* The directory of the task's name, and what has the name now (ret_node->kind is 0 if nothing
+ * has).  FALSE: it was answered. */
+static gboolean find_name(FsTask *task, FsNode *ret_parent, FsNode *ret_node)
+{
+    *ret_node = (FsNode){0};
+    if (!fs_node(task->fs, task->ino, ret_parent)) {
+        fs_task_end(task, ENOENT);
+        return FALSE;
+    }
+    /* .mailfs and the accounts of a mount are not anybody's to change. */
+    if (ret_parent->kind != INODE_DIRECTORY ||
+        (task->ino == FUSE_ROOT_ID && g_str_equal(task->name, VIRTUAL_NAME))) {
+        fs_task_end(task, EPERM);
+        return FALSE;
+    }
+    (void)fs_find(ret_parent, task->name, ret_node);
+    return TRUE;
+}
+
+static FsTask *name_task(fuse_req_t req, fuse_ino_t parent, const char *name,
+                         void (*run)(FsTask *task))
+{
+    FsTask *task = fs_task_new(req, run);
+
+    task->ino = parent;
+    task->name = g_strdup(name);
+    fs_task_hold(task);
+    return task;
+}
+
+/* -- Create ------------------------------------------------------------------------------------ */
+
+static void reply_create(FsTask *task, LocalFile *local)
+{
+    Fs *fs = task->fs;
+    struct fuse_file_info fi = task->fi;
+    FsNode node = fs_node_local(local);
+    FsHandle *handle = fs_handle_new(task->req, local->store, &fi);
+    struct fuse_entry_param entry;
+
+    fs_handle_set_local(handle, local);
+    fs_entry(fs, &node, &entry);
+    fi.fh = (uint64_t)(uintptr_t)handle;
+    fi.noflush = !handle->is_writer;
+    fs_handle_add(fs, handle, fs_handle_free);
+    if (fuse_reply_create(fs_task_take(task), &entry, &fi) != 0) {
+        /* Interrupted: nobody has it open, and no RELEASE will come. */
+        local_remove(local);
+        fs_handle_end(fs, handle);
+    }
+    local_unref(local);
+}
+
+static void run_create(FsTask *task)
+{
+    g_autoptr(GError) error = NULL;
+    FsNameKind kind = fs_name_kind(task->name);
+    FsNode parent, found;
+    LocalFile *local;
+
+    if (!find_name(task, &parent, &found))
+        return;
+    if (found.kind != 0) {
+        /* It came after the kernel had looked: ESTALE makes it look again and open. */
+        fs_task_end(task, task->fi.flags & O_EXCL ? EEXIST : ESTALE);
+        return;
+    }
+    if (kind == NAME_REFUSED || parent.mailbox->is_container || !parent.mailbox->parent) {
+        fs_task_end(task, EPERM);
+        return;
+    }
+    if (kind == NAME_MESSAGE && !store_is_ready(parent.store, parent.mailbox)) {
+        fs_task_listing(task, store_wait(parent.store, parent.mailbox, fs_task_done, task));
+        return;
+    }
+    local = local_create(parent.store, parent.mailbox, task->name,
+                         kind == NAME_SCRATCH ? LOCAL_SCRATCH : LOCAL_NEW, &error);
+    if (local)
+        reply_create(task, local);
+    else
+        fs_task_fail(task, error);
+}
+
+void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                  struct fuse_file_info *fi)
+{
+    FsTask *task = name_task(req, parent, name, run_create);
+
+    task->fi = *fi;
+    run_create(task);
+}
+
+void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
+{
+    (void)fuse_reply_err(req, EPERM);
+}
+
+void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+    (void)fuse_reply_err(req, EPERM);
+}
+
+/* A message has one name: neomutt and others fall back to rename. */
+void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+    (void)fuse_reply_err(req, EPERM);
+}
+
+/* -- Unlink ------------------------------------------------------------------------------------ */
+
+static void after_unlink(FsTask *task)
+{
+    if (task->local && !task->local->is_gone)
+        local_remove(task->local);
+    fs_task_ok(task);
+}
+
+/* The file that is about to take the place of a parked message, if it is on its way or has to go
+ * out yet; else NULL. */
+static LocalFile *find_successor(const FsNode *node)
+{
+    LocalFile *local;
+
+    for (guint i = 0; (local = local_nth(node->store, node->mailbox, i)); i++)
+        if (local->replaces == node->message->item && (local->committing || local_is_dirty(local)))
+            return local;
+    return NULL;
+}
+
+static void run_unlink(FsTask *task)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) messages = NULL;
+    FsNode parent, found;
+    LocalFile *unsent;
+
+    if (!find_name(task, &parent, &found))
+        return;
+    if (found.kind == 0 || found.kind == INODE_DIRECTORY) {
+        fs_task_end(task, found.kind ? EISDIR : ENOENT);
+        return;
+    }
+    if (found.local && found.local->kind == LOCAL_SCRATCH) {
+        local_remove(found.local);
+        fs_task_end(task, 0);
+        return;
+    }
+    if (!store_may_change(found.store, found.mailbox, &error)) {
+        fs_task_fail(task, error);
+        return;
+    }
+    /* What is on its way is waited for, and what comes of it removed. */
+    unsent = found.local && found.local->committing ? found.local : NULL;
+    if (!unsent && found.message)
+        unsent = find_successor(&found);
+    if (unsent) {
+        fs_task_change(task, store_commit(found.store, unsent, fs_task_done, task));
+        return;
+    }
+    if (!found.message) {
+        local_remove(found.local);
+        fs_task_end(task, 0);
+        return;
+    }
+    if (found.local)
+        task->local = local_ref(found.local);
+    messages = g_ptr_array_new();
+    g_ptr_array_add(messages, found.message);
+    task->run = after_unlink;
+    fs_task_change(task, store_remove(found.store, found.mailbox, messages, fs_task_done, task));
+}
+
+void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    run_unlink(name_task(req, parent, name, run_unlink));
+}
+
+/* -- Directories ------------------------------------------------------------------------------- */
+
+static void after_mkdir(FsTask *task)
+{
+    FsNode parent, found;
+    struct fuse_entry_param entry;
+
+    if (!find_name(task, &parent, &found))
+        return;
+    if (found.kind != INODE_DIRECTORY) {
+        fs_task_end(task, EIO);
+        return;
+    }
+    fs_entry(task->fs, &found, &entry);
+    (void)fuse_reply_entry(fs_task_take(task), &entry);
+}
+
+static void run_mkdir(FsTask *task)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *component = NULL;
+    FsNode parent, found;
+
+    if (!find_name(task, &parent, &found))
+        return;
+    if (found.kind != 0) {
+        fs_task_end(task, EEXIST);
+        return;
+    }
+    if (*task->name == '.' || local_is_junk_name(task->name)) {
+        fs_task_end(task, EPERM);
+        return;
+    }
+    component = mailbox_name_parse(task->name, !parent.mailbox->parent, &error);
+    if (!component) {
+        fs_task_fail(task, error);
+        return;
+    }
+    task->run = after_mkdir;
+    fs_task_change(task,
+                   store_create_mailbox(parent.store, parent.mailbox, component, fs_task_done,
+                                        task));
+}
+
+void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    run_mkdir(name_task(req, parent, name, run_mkdir));
+}
+
+static void run_rmdir(FsTask *task)
+{
+    FsNode parent, found;
+
+    if (!find_name(task, &parent, &found))
+        return;
+    if (found.kind != INODE_DIRECTORY) {
+        fs_task_end(task, found.kind ? ENOTDIR : ENOENT);
+        return;
+    }
+    /* An editor's scratch lies in it; a server would not know. */
+    if (local_nth(found.store, found.mailbox, 0)) {
+        fs_task_end(task, ENOTEMPTY);
+        return;
+    }
+    task->run = fs_task_ok;
+    fs_task_change(task, store_delete_mailbox(found.store, found.mailbox, fs_task_done, task));
+}
+
+void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    run_rmdir(name_task(req, parent, name, run_rmdir));
+}
