@@ -209,10 +209,14 @@ static LocalFile *begin(Store *store, Mailbox *mailbox, LocalKind kind, const ch
 LocalFile *local_create(Store *store, Mailbox *mailbox, const char *name, LocalKind kind,
                         GError **error)
 {
+    const Message *parked =
+        kind == LOCAL_NEW ? store_find_parked(store, mailbox, name) : NULL;
     LocalFile *file = begin(store, mailbox, kind, name, error);
 
     if (!file)
         return NULL;
+    if (parked)
+        file->replaces = parked->item;
     file->item = change_new_item(mailbox);
     insert(file);
     put(file);

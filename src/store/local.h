@@ -48,7 +48,8 @@ gboolean local_is_scratch_name(const char *name);
  * those of repositories (".git", ".hg", ".svn"): refused. */
 gboolean local_is_junk_name(const char *name);
 
-/* The name must be free.  OFFLINE at once for NEW when the account is offline and does not queue;
+/* The name must be free; NEW takes the place of the message that was parked from it, if there is
+ * one.  OFFLINE at once for NEW when the account is offline and does not queue;
  * READONLY, DENIED by the mailbox; NOSPACE.  The caller owns a reference. */
 LocalFile *local_create(Store *store, Mailbox *mailbox, const char *name, LocalKind kind,
                         GError **error);
