@@ -447,6 +447,13 @@ static gboolean is_write(const DiskRequest *request)
     return request->kind == REQUEST_BATCH || request->kind == REQUEST_FLUSH;
 }
 
+/* What is done whether or not anybody hears of it: octets on their way to lost+found may be
+ * nowhere else by now. */
+static gboolean must_run(const DiskRequest *request)
+{
+    return is_write(request) || request->kind == REQUEST_LOSE;
+}
+
 /* Waits for work: all writes at the head of the queue, or one other request, or none when it is
  * time for the sweep.  FALSE when the disk is closed and everything was carried out. */
 static gboolean take_work(Disk *disk, GPtrArray *requests)
@@ -460,7 +467,7 @@ static gboolean take_work(Disk *disk, GPtrArray *requests)
     while (!g_queue_is_empty(&disk->requests)) {
         DiskRequest *head = g_queue_peek_head(&disk->requests);
 
-        if (is_closing && !is_write(head)) { /* nobody will hear the answer */
+        if (is_closing && !must_run(head)) { /* nobody will hear the answer */
             request_free(g_queue_pop_head(&disk->requests));
             continue;
         }

@@ -684,6 +684,27 @@ static void test_lost_taken(Fixture *fixture, gconstpointer data)
     assert_lost(fixture, "INBOX/a.4.eml/c", "below a file");
 }
 
+/* What was given up is nowhere else by then, so an end at once must not lose it. */
+static void test_lost_at_the_end(Fixture *fixture, gconstpointer data)
+{
+    for (guint i = 0; i < 20; i++) {
+        g_autofree char *name = g_strdup_printf("%u", i);
+        guint64 number;
+        int fd = new_stage(fixture, name, strlen(name), &number);
+
+        stage_lose(fixture->disk, fd, &(StageLost){"INBOX", name, "nobody took it"}, NULL, NULL);
+        g_assert_cmpint(close(fd), ==, 0);
+        stage_remove(fixture->disk, number);
+    }
+    fixture_reopen(fixture);
+    for (guint i = 0; i < 20; i++) {
+        g_autofree char *name = g_strdup_printf("%u", i);
+        g_autofree char *path = g_strdup_printf("INBOX/%u", i);
+
+        assert_lost(fixture, path, name);
+    }
+}
+
 /* A planted symlink is a name that is taken. */
 static void test_lost_symlinks(Fixture *fixture, gconstpointer data)
 {
@@ -741,6 +762,7 @@ int main(int argc, char **argv)
         {"/stage/to-body-elsewhere", test_to_body_elsewhere},
         {"/stage/lost", test_lost},
         {"/stage/lost-taken", test_lost_taken},
+        {"/stage/lost-at-the-end", test_lost_at_the_end},
         {"/stage/lost-symlinks", test_lost_symlinks},
     };
 
