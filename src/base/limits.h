@@ -64,8 +64,9 @@
 /* One request to a daemon.  It may name as many files as a command line does, which has 6 MiB at
  * most (execve(2)); they become relative to the mount point, and some octets are escaped. */
 #define LIMIT_CONTROL_REQUEST (8 * 1024 * 1024)
-/* What a command reads of one answer of a daemon: status.json of 50,000 mailboxes is 5 MiB. */
-#define LIMIT_CONTROL_REPLY (16 * 1024 * 1024)
+/* What a command reads of one answer of a daemon: status.json of 50,000 mailboxes is 5 MiB, the
+ * flags of as many files as a request names are three times the request. */
+#define LIMIT_CONTROL_REPLY (32 * 1024 * 1024)
 /* Until that answer, which waits for nobody, must be there. */
 #define LIMIT_CONTROL_SECONDS 20
 

@@ -61,11 +61,14 @@ static void print_message(const char *file, JsonObject *info)
     g_autofree char *flags = join(info, "flags");
     g_autofree char *keywords = join(info, "keywords");
     g_autofree char *size = format_count(json_read_number(info, "size"));
+    g_autofree char *state = json_read_text(info, "state");
 
     print_text("file", file);
     print_text("mailbox", mailbox);
-    printf("%-12s %" G_GINT64_FORMAT " (UIDVALIDITY %" G_GINT64_FORMAT ")\n", "uid",
-            json_read_number(info, "uid"), json_read_number(info, "uidvalidity"));
+    if (json_object_has_member(info, "uid"))
+        printf("%-12s %" G_GINT64_FORMAT " (UIDVALIDITY %" G_GINT64_FORMAT ")\n", "uid",
+               json_read_number(info, "uid"), json_read_number(info, "uidvalidity"));
+    print_text("state", state);
     printf("%-12s %s bytes%s\n", "size", size,
             json_read_true(info, "size_exact") ? "" : " (as the server says)");
     print_text("date", date);
@@ -88,7 +91,7 @@ static gboolean show(const char *file, GError **error)
     info = cli_daemon_ask(mount, "info", relative, 0, error);
     if (!info)
         return FALSE;
-    if (json_object_has_member(info, "uid"))
+    if (json_object_has_member(info, "state"))
         print_message(file, info);
     else
         print_mailbox(file, info);

@@ -73,16 +73,9 @@ static void commit_or_sync(fuse_req_t req, fuse_ino_t ino, FsHandle *handle)
         make_durable(req, handle);
 }
 
-static gboolean is_virtual(fuse_ino_t ino)
-{
-    Inode inode;
-
-    return inode_unpack(ino, &inode) && inode.kind == INODE_VIRTUAL;
-}
-
 void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    if (!is_virtual(ino) && wants_commit(fs_handle_of(fi)))
+    if (!fs_is_virtual(ino) && wants_commit(fs_handle_of(fi)))
         commit_or_sync(req, ino, fs_handle_of(fi));
     else
         (void)fuse_reply_err(req, 0);
@@ -90,7 +83,7 @@ void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-    FsHandle *handle = is_virtual(ino) ? NULL : fs_handle_of(fi);
+    FsHandle *handle = fs_is_virtual(ino) ? NULL : fs_handle_of(fi);
 
     if (handle && wants_commit(handle))
         commit_or_sync(req, ino, handle);
@@ -110,7 +103,7 @@ void fs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fi
  * keeps it with the reason. */
 void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    FsHandle *handle = is_virtual(ino) ? NULL : fs_handle_of(fi);
+    FsHandle *handle = fs_is_virtual(ino) ? NULL : fs_handle_of(fi);
 
     if (handle && wants_commit(handle) && handle->local->revision != handle->refused)
         store_change_forget(store_commit(handle->store, handle->local, NULL, NULL));

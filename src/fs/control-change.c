@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-/* Files that the answer lists; the rest is counted. */
+/* Failures that the answer lists; the rest is counted. */
 enum { MAX_LISTED = 1000 };
 
 typedef enum { VERB_MV, VERB_RM, VERB_FLAG } Verb;
@@ -104,13 +104,11 @@ static void show_flags(Part *part, guint name, const Message *message)
     g_autofree char *path = control_group_path(part->group, name);
     g_autoptr(JsonBuilder) builder = json_builder_new();
 
-    if (json_array_get_length(part->job->shown) < MAX_LISTED * 100u) {
-        json_builder_begin_object(builder);
-        control_add_text(builder, "path", path);
-        control_add_flags(builder, message);
-        json_builder_end_object(builder);
-        json_array_add_element(part->job->shown, json_builder_get_root(builder));
-    }
+    json_builder_begin_object(builder);
+    control_add_text(builder, "path", path);
+    control_add_flags(builder, message);
+    json_builder_end_object(builder);
+    json_array_add_element(part->job->shown, json_builder_get_root(builder));
     part->job->base.n++;
 }
 
@@ -290,8 +288,7 @@ static void begin_part(ChangeJob *job, const ControlGroup *group)
 
 static gboolean check_name(const char *name, GError **error)
 {
-    if (!g_str_has_suffix(name, ".eml") || local_is_scratch_name(name) ||
-        local_is_junk_name(name))
+    if (fs_name_kind(name) != NAME_MESSAGE)
         return mail_fail(error, MAIL_ERROR_INVALID,
                          "a message cannot be called \"%s\": its name ends in .eml and does not "
                          "begin with a dot",

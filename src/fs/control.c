@@ -124,24 +124,24 @@ Mailbox *control_find_mailbox(const Fs *fs, const char *path, Store **ret_store)
     return mailbox;
 }
 
-/* The directory or message that @path names.  GONE otherwise. */
+/* The directory or file that @path names.  GONE otherwise. */
 static gboolean resolve(const Fs *fs, const char *path, FsNode *ret_node, GError **error)
 {
     const char *name = strrchr(path, '/');
     g_autofree char *directory = name ? g_strndup(path, (gsize)(name - path)) : g_strdup("");
     Store *store;
     Mailbox *mailbox = control_find_mailbox(fs, path, &store);
-    Message *message;
+    FsNode parent;
 
     if (mailbox) {
         *ret_node = fs_node_mailbox(store, mailbox);
         return TRUE;
     }
     mailbox = control_find_mailbox(fs, directory, &store);
-    message = mailbox ? attr_find_shown(mailbox, name ? name + 1 : path) : NULL;
-    if (!message)
+    if (mailbox)
+        parent = fs_node_mailbox(store, mailbox);
+    if (!mailbox || !fs_find(&parent, name ? name + 1 : path, ret_node))
         return mail_fail(error, MAIL_ERROR_GONE, "there is no %s here", path);
-    *ret_node = fs_node_message(store, mailbox, message);
     return TRUE;
 }
 
@@ -326,16 +326,46 @@ static void evict(BodyJob *job)
 /* What is on its way to the server about it, or was refused: {"change": an entry of the queue}. */
 static void add_change(JsonBuilder *builder, const FsNode *node)
 {
-    const JournalEntry *entry = queue_find(node->store, node->mailbox, node->message->item);
-    JsonNode *change = json_node_new(JSON_NODE_OBJECT);
+    guint64 item = node->local ? node->local->item : node->message->item;
+    const JournalEntry *entry = queue_find(node->store, node->mailbox, item);
+    JsonNode *change;
 
-    if (entry) {
-        json_node_take_object(change, queue_json_entry(node->store, entry));
-        json_builder_set_member_name(builder, "change");
-        json_builder_add_value(builder, change);
-    } else {
-        json_node_free(change);
+    if (!entry)
+        return;
+    change = json_node_new(JSON_NODE_OBJECT);
+    json_node_take_object(change, queue_json_entry(node->store, entry));
+    json_builder_set_member_name(builder, "change");
+    json_builder_add_value(builder, change);
+}
+
+static void add_mailbox(JsonBuilder *builder, const Mailbox *mailbox)
+{
+    control_add_text(builder, "name", mailbox->label);
+    control_add_number(builder, "messages", mailbox->n_messages);
+    control_add_number(builder, "unseen", mailbox->n_unseen);
+    control_add_truth(builder, "listed", mailbox->is_listed);
+}
+
+/* A file that is here alone has no UID and no flags. */
+static void add_file(JsonBuilder *builder, const FsNode *node)
+{
+    const Message *message = node->message;
+    const LocalFile *local = node->local;
+
+    control_add_text(builder, "name", local ? local->name : message->name);
+    control_add_text(builder, "state", fs_node_state(node));
+    control_add_number(builder, "size", (gint64)(local ? local_size(local) : message->size));
+    control_add_truth(builder, "size_exact", local || message->is_exact);
+    if (message) {
+        control_add_number(builder, "uid", message->uid);
+        control_add_number(builder, "date", message->date);
+        control_add_flags(builder, message);
     }
+    control_add_truth(builder, "cached", local || message->is_cached);
+    add_change(builder, node);
+    control_add_number(builder, "inode",
+                       (gint64)fs_ino_item(node->store, node->mailbox,
+                                           local ? local->item : message->item));
 }
 
 static char *do_info(const FsNode *node)
@@ -345,23 +375,10 @@ static char *do_info(const FsNode *node)
 
     control_add_text(builder, "mailbox", path);
     control_add_number(builder, "uidvalidity", node->mailbox->uidvalidity);
-    if (!node->message) {
-        control_add_text(builder, "name", node->mailbox->label);
-        control_add_number(builder, "messages", node->mailbox->n_messages);
-        control_add_number(builder, "unseen", node->mailbox->n_unseen);
-        control_add_truth(builder, "listed", node->mailbox->is_listed);
-        return control_end(builder);
-    }
-    control_add_text(builder, "name", node->message->name);
-    control_add_number(builder, "uid", node->message->uid);
-    control_add_number(builder, "size", (gint64)node->message->size);
-    control_add_truth(builder, "size_exact", node->message->is_exact);
-    control_add_number(builder, "date", node->message->date);
-    control_add_flags(builder, node->message);
-    control_add_truth(builder, "cached", node->message->is_cached);
-    add_change(builder, node);
-    control_add_number(builder, "inode",
-                       (gint64)fs_ino_message(node->store, node->mailbox, node->message));
+    if (node->kind == INODE_DIRECTORY)
+        add_mailbox(builder, node->mailbox);
+    else
+        add_file(builder, node);
     return control_end(builder);
 }
 

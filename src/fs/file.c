@@ -435,9 +435,7 @@ static void read_file(fuse_req_t req, fuse_ino_t ino, FsHandle *handle, size_t s
 void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                 struct fuse_file_info *fi)
 {
-    Inode inode;
-
-    if (inode_unpack(ino, &inode) && inode.kind == INODE_VIRTUAL)
+    if (fs_is_virtual(ino))
         virtual_read(req, size, off, fi);
     else
         read_file(req, ino, fs_handle_of(fi), size, off);

@@ -105,6 +105,14 @@ typedef struct {
     guint item;       /* VIRTUAL */
 } FsNode;
 
+/* Something below .mailfs. */
+static inline gboolean fs_is_virtual(fuse_ino_t ino)
+{
+    Inode inode;
+
+    return inode_unpack(ino, &inode) && inode.kind == INODE_VIRTUAL;
+}
+
 /* FALSE when what the number named is gone.  A message that moved is found in its new place. */
 gboolean fs_node(const Fs *fs, fuse_ino_t ino, FsNode *ret_node);
 
@@ -118,6 +126,9 @@ void fs_entry(const Fs *fs, const FsNode *node, struct fuse_entry_param *ret_ent
 FsNode fs_node_mailbox(Store *store, Mailbox *mailbox);
 FsNode fs_node_message(Store *store, Mailbox *mailbox, Message *message);
 FsNode fs_node_local(LocalFile *local);
+/* What a file is to us: "new", "edited" or "scratch" for local ones, "parked" (under an editor's
+ * backup name) or "stored". */
+const char *fs_node_state(const FsNode *node);
 
 /* The kernel goes on using @old for what has the number @now. */
 void fs_forward(Fs *fs, fuse_ino_t old, fuse_ino_t now);

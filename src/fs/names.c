@@ -198,7 +198,10 @@ static void run_unlink(FsTask *task)
 
 void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    run_unlink(name_task(req, parent, name, run_unlink));
+    if (fs_is_virtual(parent))
+        virtual_unlink(req, parent, name);
+    else
+        run_unlink(name_task(req, parent, name, run_unlink));
 }
 
 /* -- Directories ------------------------------------------------------------------------------- */
@@ -271,5 +274,8 @@ static void run_rmdir(FsTask *task)
 
 void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    run_rmdir(name_task(req, parent, name, run_rmdir));
+    if (fs_is_virtual(parent))
+        virtual_rmdir(req, parent, name);
+    else
+        run_rmdir(name_task(req, parent, name, run_rmdir));
 }

@@ -70,6 +70,16 @@ FsNode fs_node_local(LocalFile *local)
     };
 }
 
+const char *fs_node_state(const FsNode *node)
+{
+    static const char *const names[] = {
+        [LOCAL_NEW] = "new", [LOCAL_EDIT] = "edited", [LOCAL_SCRATCH] = "scratch"};
+
+    if (node->local)
+        return names[node->local->kind];
+    return local_is_scratch_name(node->message->name) ? "parked" : "stored";
+}
+
 static gboolean root_node(const Fs *fs, FsNode *ret_node)
 {
     if (fs->params.is_all) {

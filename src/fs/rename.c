@@ -302,6 +302,9 @@ static int look(FsTask *task, Rename *ret_rename)
     if (!fs_node(task->fs, task->ino, &ret_rename->from) ||
         !fs_node(task->fs, task->new_ino, &ret_rename->to))
         return ENOENT;
+    /* What was lost may be found again: mv(1) then copies it and removes it there. */
+    if (ret_rename->from.kind == INODE_VIRTUAL && ret_rename->to.kind == INODE_DIRECTORY)
+        return EXDEV;
     if (ret_rename->from.kind != INODE_DIRECTORY || ret_rename->to.kind != INODE_DIRECTORY ||
         is_reserved(task->ino, task->name) || is_reserved(task->new_ino, task->new_name))
         return EPERM;

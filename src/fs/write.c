@@ -35,9 +35,7 @@ static void write_file(fuse_req_t req, fuse_ino_t ino, const char *data, size_t 
 void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
                  struct fuse_file_info *fi)
 {
-    Inode inode;
-
-    if (inode_unpack(ino, &inode) && inode.kind == INODE_VIRTUAL)
+    if (fs_is_virtual(ino))
         virtual_write(req, data, size, fi);
     else
         write_file(req, ino, data, size, off, fi);

@@ -6,6 +6,7 @@
  * so only if none of them wants it.
  */
 #include "fs/internal.h"
+#include "store/queue-json.h"
 #include "tree/attr.h"
 
 #include <errno.h>
@@ -67,24 +68,10 @@ static char *tags_value(const FsNode *node)
     return tags ? g_strdelimit(tags, " ", ',') : NULL;
 }
 
-/* What the journal holds of the file, the latest, or NULL. */
 static const JournalEntry *find_entry(const FsNode *node)
 {
-    guint64 item = node->local ? node->local->item : node->message->item;
-    g_autoptr(GPtrArray) queue = store_queue(node->store);
-
-    for (guint i = queue->len; i-- > 0;) {
-        const JournalEntry *entry = g_ptr_array_index(queue, i);
-
-        if (entry->mailbox != node->mailbox->number)
-            continue;
-        if (entry->item == item)
-            return entry;
-        for (guint k = 0; k < entry->messages->len; k++)
-            if (g_array_index(entry->messages, JournalMessage, k).item == item)
-                return entry;
-    }
-    return NULL;
+    return queue_find(node->store, node->mailbox,
+                      node->local ? node->local->item : node->message->item);
 }
 
 static char *pending_value(const FsNode *node)
@@ -98,12 +85,7 @@ static char *pending_value(const FsNode *node)
 
 static char *state_value(const FsNode *node)
 {
-    static const char *const names[] = {
-        [LOCAL_NEW] = "new", [LOCAL_EDIT] = "edited", [LOCAL_SCRATCH] = "scratch"};
-
-    if (node->local)
-        return g_strdup(names[node->local->kind]);
-    return g_strdup(local_is_scratch_name(node->message->name) ? "parked" : "stored");
+    return g_strdup(fs_node_state(node));
 }
 
 static char *error_value(const FsNode *node)
