@@ -1,6 +1,8 @@
 /* Making and freeing rows.  See message.h. */
 #include "model/message.h"
 
+#include <string.h>
+
 const char *const message_flag_names[] = {"seen",  "answered", "flagged", "deleted",
                                           "draft", NULL};
 
@@ -27,6 +29,20 @@ void message_set_keywords(Message *message, const char *keywords)
     message->keywords = keywords && *keywords ? g_ref_string_new_intern(keywords) : NULL;
     if (old)
         g_ref_string_release(old);
+}
+
+gboolean message_has_keyword(const char *keywords, const char *keyword)
+{
+    gsize length = strlen(keyword);
+
+    for (const char *word = keywords; word && *word; word += strspn(word, " ")) {
+        gsize n = strcspn(word, " ");
+
+        if (n == length && g_ascii_strncasecmp(word, keyword, n) == 0)
+            return TRUE;
+        word += n;
+    }
+    return FALSE;
 }
 
 guint64 message_fingerprint(const char *id)

@@ -45,6 +45,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Message, message_free)
 /* Takes a copy of @keywords ("" or NULL for none). */
 void message_set_keywords(Message *message, const char *keywords);
 
+/* In any case of its letters; @keywords as in Message, or NULL. */
+gboolean message_has_keyword(const char *keywords, const char *keyword);
+
+#define MESSAGE_PASSED "$Forwarded" /* the keyword that Maildir has a letter for */
+
 /* 64 bits of a hash over an EMAILID or a Message-ID ("<a@b>"); 0 for "" or NULL.  Tells what is
  * likely the same message after UIDVALIDITY changed; never proof of identity by itself. */
 guint64 message_fingerprint(const char *id);

@@ -274,23 +274,31 @@ static Message *find_old(Change *change, Mailbox *mailbox)
     return message || !item ? message : mailbox_find_item(mailbox, item);
 }
 
-/* Flags, keywords and date are the old one's; a date that somebody set goes before. */
+static void set_flags(JournalEntry *entry, guint16 flags, const char *keywords)
+{
+    entry->flags = flags;
+    g_free(entry->keywords);
+    entry->keywords = g_strdup(keywords);
+}
+
+/* Flags, keywords and date are the old one's; what somebody set goes before. */
 static void inherit(Change *change, const Message *old)
 {
     JournalEntry *entry = change->entry;
+    const LocalFile *file = change->file;
 
     g_array_set_size(entry->messages, 0);
     if (old) {
         change_add_message(change, old, 0);
         if (old->is_exact) /* the server's claim, which EXPUNGE compares, is not known any more */
             old_one(change)->size = 0;
-        entry->flags = old->flags & (guint16)~MESSAGE_DELETED;
-        g_free(entry->keywords);
-        entry->keywords = g_strdup(old->keywords);
+        set_flags(entry, old->flags & (guint16)~MESSAGE_DELETED, old->keywords);
         entry->date = old->date;
     }
-    if (change->file && change->file->mtime)
-        entry->date = change->file->mtime;
+    if (file && file->is_flagged)
+        set_flags(entry, file->flags, file->is_passed ? MESSAGE_PASSED : NULL);
+    if (file && file->mtime)
+        entry->date = file->mtime;
 }
 
 static gboolean wants_trash(Change *change, Mailbox *mailbox)
@@ -335,6 +343,13 @@ static void ask_append(Change *change)
     change_send(change, JOURNAL_SENT, job);
 }
 
+static gboolean has_wanted_flags(const LocalFile *file, const Message *twin)
+{
+    return !file || !file->is_flagged ||
+           (twin->flags == file->flags &&
+            message_has_keyword(twin->keywords, MESSAGE_PASSED) == file->is_passed);
+}
+
 /* The message with the same octets, if a copy of it would be the same message: no other flags, no
  * other date than was asked for. */
 static const Message *find_twin(const Change *change, Mailbox **ret_mailbox)
@@ -347,7 +362,7 @@ static const Message *find_twin(const Change *change, Mailbox **ret_mailbox)
     gint64 wanted = change->file ? change->file->mtime : change->entry->date;
 
     if (!message || mailbox == own || old_one(change) || message->is_hidden ||
-        (wanted && wanted != message->date))
+        (wanted && wanted != message->date) || !has_wanted_flags(change->file, message))
         return NULL;
     *ret_mailbox = mailbox;
     return message;
@@ -364,9 +379,7 @@ static void ask_copy(Change *change, Mailbox *from, const Message *twin)
     job->change->messages = g_array_new(FALSE, TRUE, sizeof message);
     g_array_append_val(job->change->messages, message);
     change->entry->date = twin->date;
-    change->entry->flags = twin->flags;
-    g_free(change->entry->keywords);
-    change->entry->keywords = g_strdup(twin->keywords);
+    set_flags(change->entry, twin->flags, twin->keywords);
     change->stage = ASK_COPY;
     change_send(change, JOURNAL_SENT, job);
 }

@@ -119,6 +119,13 @@ static void tell(LocalFile *file, const char *name)
                                           store->params.user);
 }
 
+static void set_name(LocalFile *file, const char *name)
+{
+    g_free(file->name);
+    file->name = g_strdup(name);
+    file->is_viewed = g_str_has_prefix(name, LOCAL_VIEWED);
+}
+
 /* -- Life -------------------------------------------------------------------------------------- */
 
 static LocalFile *file_new(Store *store, Mailbox *mailbox, LocalKind kind, const char *name)
@@ -128,7 +135,7 @@ static LocalFile *file_new(Store *store, Mailbox *mailbox, LocalKind kind, const
     file->store = store;
     file->mailbox = mailbox;
     file->kind = kind;
-    file->name = g_strdup(name);
+    set_name(file, name);
     file->written = store_now();
     file->fd = -1;
     file->n_refs = 1;
@@ -354,6 +361,13 @@ void local_set_mode(LocalFile *file, guint16 mode)
     put(file);
 }
 
+void local_set_flags(LocalFile *file, guint16 flags, gboolean is_passed)
+{
+    file->is_flagged = TRUE;
+    file->flags = flags;
+    file->is_passed = is_passed;
+}
+
 /* Zero length is never sent: it is how nearly every program begins to write. */
 gboolean local_is_dirty(const LocalFile *file)
 {
@@ -406,9 +420,9 @@ StoreChange *local_sync(LocalFile *file, StoreFunc func, gpointer user)
 
 void local_rename(LocalFile *file, const char *name)
 {
-    g_autofree char *before = g_steal_pointer(&file->name);
+    g_autofree char *before = g_strdup(file->name);
 
-    file->name = g_strdup(name);
+    set_name(file, name);
     put(file);
     mailbox_touch(file->mailbox, store_now());
     tell(file, before);
@@ -423,8 +437,7 @@ void local_move(LocalFile *file, Mailbox *to, const char *name)
     take_out(file);
     tell(file, file->name);
     mailbox_touch(file->mailbox, store_now());
-    g_free(file->name);
-    file->name = g_strdup(name);
+    set_name(file, name);
     file->mailbox = to;
     file->item = change_new_item(to);
     file->replaces = 0;
@@ -488,6 +501,7 @@ void local_committed(LocalFile *file, DiskBatch *batch, guint revision)
     if (file->committing == revision)
         file->committing = 0;
     file->replaces = 0;
+    file->is_flagged = FALSE; /* from here on the flags are the message's own */
     if (file->is_gone)
         return;
     file->kind = LOCAL_EDIT;

@@ -38,8 +38,15 @@ struct LocalFile {
     guint twin_revision;
     gboolean is_flushed; /* a FLUSH of it answered 0 */
     gboolean is_gone;  /* taken out of the directory; lives for its handles */
-    gboolean is_viewed; /* lies in the tmp/ of a Maildir view: shown there, not as an .eml file */
+    gboolean is_viewed; /* by its name: see LOCAL_VIEWED */
+    gboolean is_flagged; /* the next commit gives the message these, whatever it replaces */
+    guint16 flags;       /* MessageFlags */
+    gboolean is_passed;  /* and $Forwarded */
 };
+
+/* A name that begins so lies in the tmp/ of a Maildir view: it is shown there and not as an .eml
+ * file.  No other name has a '/', so the two never meet. */
+#define LOCAL_VIEWED "tmp/"
 
 /* Names that editors and copying tools use for what is not yet, or no longer, the file itself:
  * ".*", "*~", "#*#", "4913", "sed??????", "*.tmp", "*.bak" and so on (tree.md's list). */
@@ -71,6 +78,8 @@ gboolean local_write(LocalFile *file, const void *data, gsize length, goffset of
 gboolean local_truncate(LocalFile *file, guint64 size, GError **error);
 void local_set_mtime(LocalFile *file, gint64 mtime);
 void local_set_mode(LocalFile *file, guint16 mode);
+/* What a Maildir's name says of it.  In memory only: a commit has them in the journal. */
+void local_set_flags(LocalFile *file, guint16 flags, gboolean is_passed);
 
 /* Written since the server took it (or never sent), and not empty. */
 gboolean local_is_dirty(const LocalFile *file);

@@ -24,20 +24,6 @@ static const struct {
     {'R', MESSAGE_ANSWERED}, {'S', MESSAGE_SEEN},    {'T', MESSAGE_DELETED},
 };
 
-gboolean maildir_is_passed(const char *keywords)
-{
-    gsize length = strlen(MAILDIR_PASSED);
-
-    for (const char *word = keywords; word && *word; word += strspn(word, " ")) {
-        gsize n = strcspn(word, " ");
-
-        if (n == length && g_ascii_strncasecmp(word, MAILDIR_PASSED, n) == 0)
-            return TRUE;
-        word += n;
-    }
-    return FALSE;
-}
-
 /* -- Bases ------------------------------------------------------------------------------------- */
 
 /* The length of "%3A", "%253A" and so on at @p, or 0. */
@@ -95,7 +81,7 @@ static void append_letters(GString *out, guint16 flags, gboolean is_passed)
 char *maildir_name_show(const char *name, guint16 flags, const char *keywords, gboolean is_new)
 {
     gsize length = strlen(name);
-    gboolean is_passed = maildir_is_passed(keywords);
+    gboolean is_passed = message_has_keyword(keywords, MESSAGE_PASSED);
     GString *shown;
 
     if (!g_str_has_suffix(name, ending) || *name == '.')

@@ -7,7 +7,7 @@
  * through either keeps its name.  The part before ":2," (the base) never changes with flags:
  * header caches and databases key on it.  The letters, in the order of ASCII as Maildir has them:
  *
- *     D \Draft   F \Flagged   P $Forwarded (passed)   R \Answered   S \Seen   T \Deleted
+ *     D \Draft   F \Flagged   P $Forwarded ("passed")   R \Answered   S \Seen   T \Deleted
  *
  * See https://cr.yp.to/proto/maildir.html.  Pure.
  */
@@ -16,8 +16,6 @@
 #include <glib.h>
 
 #include "model/message.h"
-
-#define MAILDIR_PASSED "$Forwarded" /* a keyword of RFC 5788's registry */
 
 /* What a message is called in cur/, or in new/, where flags appear only if there are any.  A ':' of
  * the name is "%3A" here, and what would look like that has its '%' as "%25".  NULL for what
@@ -36,8 +34,6 @@ typedef struct {
  * or has a ':'.  maildir_name_clear() frees what it filled. */
 gboolean maildir_name_parse(const char *shown, MaildirName *ret_parsed, GError **error);
 void maildir_name_clear(MaildirName *parsed);
-
-gboolean maildir_is_passed(const char *keywords); /* as in Message; may be NULL */
 
 /* A mailbox inside a mailbox lies beside cur, new and tmp, so one that is called so gets its first
  * octet escaped, as tree/mailbox-name.h writes it ("%63ur"), and no other mailbox has that name.

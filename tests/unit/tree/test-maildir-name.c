@@ -114,7 +114,7 @@ static void test_long(void)
     for (gsize length = 230; length < 260; length++) {
         g_autofree char *base = g_strnfill(length, 'x');
         g_autofree char *name = g_strconcat(base, ".eml", NULL);
-        g_autofree char *shown = maildir_name_show(name, 0x1f, MAILDIR_PASSED, FALSE);
+        g_autofree char *shown = maildir_name_show(name, 0x1f, MESSAGE_PASSED, FALSE);
         MaildirName parsed = {0};
 
         g_assert_cmpint(shown != NULL, ==, length <= 246);
