@@ -110,3 +110,7 @@
 /* Messages that moved while the kernel knows them by their old numbers; it forgets them in time.
  * Beyond: they are looked up anew. */
 #define LIMIT_FORWARDS 65536
+
+/* Files in the tmp/ of Maildir views that were linked and not unlinked yet.  Beyond, link(2) is
+ * refused and deliverers rename. */
+#define LIMIT_VIEW_LINKS 1024

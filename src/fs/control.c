@@ -140,7 +140,7 @@ static gboolean resolve(const Fs *fs, const char *path, FsNode *ret_node, GError
     mailbox = control_find_mailbox(fs, directory, &store);
     if (mailbox)
         parent = fs_node_mailbox(store, mailbox);
-    if (!mailbox || !fs_find(&parent, name ? name + 1 : path, ret_node))
+    if (!mailbox || !fs_find(fs, &parent, name ? name + 1 : path, ret_node))
         return mail_fail(error, MAIL_ERROR_GONE, "there is no %s here", path);
     return TRUE;
 }

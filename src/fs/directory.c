@@ -99,7 +99,7 @@ static void lookup_account(fuse_req_t req, const Fs *fs, const char *name)
 {
     for (guint i = 0; i < fs->stores->len; i++) {
         Store *store = g_ptr_array_index(fs->stores, i);
-        FsNode node = fs_node_mailbox(store, store_account(store)->root);
+        FsNode node = fs_node_account(store);
 
         if (g_str_equal(store_account(store)->id, name)) {
             reply_node(req, &node);
@@ -109,17 +109,30 @@ static void lookup_account(fuse_req_t req, const Fs *fs, const char *name)
     (void)fuse_reply_err(req, ENOENT);
 }
 
+/* Does what it holds come from a server?  Of a Maildir that is true of the mailboxes alone. */
+static gboolean needs_listing(const FsNode *node)
+{
+    if (node->kind != INODE_VIEW)
+        return node->kind == INODE_DIRECTORY;
+    if (node->item == VIEW_MAILDIR)
+        return node->mailbox->is_container || !node->mailbox->parent;
+    return node->item == VIEW_CUR || node->item == VIEW_NEW;
+}
+
 gboolean fs_may_be_message(const char *name)
 {
     return *name != '.' && g_str_has_suffix(name, ".eml");
 }
 
-gboolean fs_find(const FsNode *directory, const char *name, FsNode *ret_node)
+gboolean fs_find(const Fs *fs, const FsNode *directory, const char *name, FsNode *ret_node)
 {
-    Mailbox *child = account_find_label(directory->mailbox, name);
+    Mailbox *child;
     LocalFile *local;
     Message *message;
 
+    if (directory->kind == INODE_VIEW)
+        return fs_view_find(fs, directory, name, ret_node);
+    child = account_find_label(directory->mailbox, name);
     if (child) {
         *ret_node = fs_node_mailbox(directory->store, child);
         return TRUE;
@@ -136,15 +149,23 @@ gboolean fs_find(const FsNode *directory, const char *name, FsNode *ret_node)
     return TRUE;
 }
 
+/* Is a name that is not known a reason to wait for a listing? */
+static gboolean is_promising(const FsNode *node, const char *name)
+{
+    if (node->mailbox->is_container)
+        return TRUE;
+    return node->kind == INODE_VIEW ? *name != '.' && needs_listing(node)
+                                    : fs_may_be_message(name);
+}
+
 static void lookup_in_mailbox(fuse_req_t req, fuse_ino_t parent, const FsNode *node,
                               const char *name, gboolean may_wait)
 {
-    gboolean is_promising = node->mailbox->is_container || fs_may_be_message(name);
     FsNode found;
 
-    if (fs_find(node, name, &found))
+    if (fs_find(fs_of(req), node, name, &found))
         reply_node(req, &found);
-    else if (may_wait && is_promising && !store_is_ready(node->store, node->mailbox))
+    else if (may_wait && is_promising(node, name) && !store_is_ready(node->store, node->mailbox))
         wait_for(req, parent, node, name, NULL);
     else
         (void)fuse_reply_err(req, ENOENT);
@@ -153,7 +174,7 @@ static void lookup_in_mailbox(fuse_req_t req, fuse_ino_t parent, const FsNode *n
 static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name, gboolean may_wait)
 {
     const Fs *fs = fs_of(req);
-    FsNode node;
+    FsNode node, found;
 
     if (!fs_node(fs, parent, &node))
         (void)fuse_reply_err(req, ENOENT);
@@ -161,8 +182,11 @@ static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name, gboolean
         reply_virtual(req, VIRTUAL_DIRECTORY);
     else if (node.kind == INODE_TOP)
         lookup_account(req, fs, name);
-    else if (node.kind == INODE_DIRECTORY)
+    else if (node.kind == INODE_DIRECTORY || node.kind == INODE_VIEW)
         lookup_in_mailbox(req, parent, &node, name, may_wait);
+    else if (node.kind == INODE_VIRTUAL && node.item == VIRTUAL_DIRECTORY &&
+             g_str_equal(name, VIEW_NAME) && fs_view_top(fs, &found))
+        reply_node(req, &found);
     else if (node.kind == INODE_VIRTUAL && virtual_is_directory(fs, node.item))
         reply_virtual(req, virtual_find(fs, node.item, name));
     else
@@ -200,7 +224,7 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     fs_stat(fs, &node, &st);
-    (void)fuse_reply_attr(req, &st, node.kind == INODE_VIRTUAL ? 0 : FS_TIMEOUT);
+    (void)fuse_reply_attr(req, &st, fs_attr_timeout(&node));
 }
 
 void fs_op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -231,8 +255,8 @@ void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         (void)fuse_reply_err(req, ENOENT);
         return;
     }
-    if (node.kind != INODE_DIRECTORY || store_is_ready(node.store, node.mailbox)) {
-        if (node.kind == INODE_DIRECTORY)
+    if (!needs_listing(&node) || store_is_ready(node.store, node.mailbox)) {
+        if (needs_listing(&node))
             store_mark_used(node.store, node.mailbox);
         (void)fuse_reply_open(req, fi);
         return;
@@ -364,7 +388,7 @@ static void add_accounts(Listing *listing, off_t offset)
 {
     for (guint i = 0; i < listing->fs->stores->len; i++) {
         Store *store = g_ptr_array_index(listing->fs->stores, i);
-        FsNode each = fs_node_mailbox(store, store_account(store)->root);
+        FsNode each = fs_node_account(store);
         off_t here = OFFSET_CHILD + 1 + (off_t)i;
 
         if (here > offset && !add(listing, store_account(store)->id, &each, here))
@@ -375,15 +399,30 @@ static void add_accounts(Listing *listing, off_t offset)
 static void add_virtuals(Listing *listing, guint directory, off_t offset)
 {
     g_autoptr(GArray) items = virtual_list(listing->fs, directory);
+    FsNode view;
+    off_t here;
 
     for (guint i = 0; i < items->len; i++) {
         FsNode each = {.kind = INODE_VIRTUAL, .item = g_array_index(items, guint, i)};
         const char *name = virtual_name(listing->fs, each.item);
-        off_t here = OFFSET_CHILD + (off_t)each.item;
 
+        here = OFFSET_CHILD + (off_t)each.item;
         if (here > offset && !add(listing, name, &each, here))
             return;
     }
+    here = OFFSET_MESSAGE;
+    if (directory == VIRTUAL_DIRECTORY && here > offset && fs_view_top(listing->fs, &view))
+        (void)add(listing, VIEW_NAME, &view, here);
+}
+
+static void add_viewed(Listing *listing, const FsNode *node, off_t offset)
+{
+    FsViewEntry entry = {.offset = MAX(offset, OFFSET_DOTDOT)};
+
+    while (fs_view_next(listing->fs, node, &entry) &&
+           add(listing, entry.name, &entry.node, entry.offset))
+        ;
+    g_free(entry.name);
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, gboolean plus)
@@ -402,6 +441,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, gboo
             add_accounts(&listing, offset);
         else if (node.kind == INODE_VIRTUAL)
             add_virtuals(&listing, node.item, offset);
+        else if (node.kind == INODE_VIEW)
+            add_viewed(&listing, &node, offset);
         else if (offset > OFFSET_MESSAGE || add_children(&listing, &node, offset))
             add_files(&listing, &node, offset);
     }

@@ -8,6 +8,7 @@
  *   commit.c    flush, fsync, release: when what was written is sent
  *   names.c     create, unlink, mkdir, rmdir, and what is refused
  *   rename.c    all that rename(2) can mean
+ *   view.c      the same mail as a Maildir: names, directories; view-change.c what changes it
  *   xattr.c     extended attributes
  *   wait.c      requests that cannot be answered yet: deadlines and interrupts
  *   task.c      requests that take several steps
@@ -35,12 +36,15 @@ typedef struct FsWait FsWait;
 typedef struct FsTask FsTask;
 typedef struct FsEvents FsEvents;
 typedef struct VirtualNodes VirtualNodes;
+typedef struct FsViews FsViews;
 
 enum { FS_MAX_OPCODE = 64 };
 
 /* A day: what changes is announced.  Names that do not exist are not cached at all, for kernels
  * from 6.19 on keep them in spite of an announcement. */
 #define FS_TIMEOUT 86400.0
+/* Directories of the Maildir view: nothing is announced there. */
+#define FS_VIEW_TIMEOUT 1.0
 
 struct FsMount {
     struct fuse_session *session;
@@ -56,6 +60,7 @@ struct Fs {
     Notifier *notifier;
     FsEvents *events;
     VirtualNodes *virtuals;
+    FsViews *views;
     GQueue waits; /* of FsWait */
     guint wait_timer, wait_look; /* GLib sources, or 0 */
     guint64 counts[FS_MAX_OPCODE]; /* requests by opcode */
@@ -98,11 +103,13 @@ static inline void fs_handle_end(Fs *fs, gpointer handle)
 
 typedef struct {
     InodeKind kind;
-    Store *store;     /* DIRECTORY, MESSAGE */
-    Mailbox *mailbox; /* DIRECTORY, MESSAGE */
+    Store *store;     /* DIRECTORY, MESSAGE, VIEW */
+    Mailbox *mailbox; /* DIRECTORY, MESSAGE, VIEW */
     Message *message; /* MESSAGE: or NULL while only a local file has the number */
     LocalFile *local; /* MESSAGE: what everybody sees instead of the message, or NULL */
-    guint item;       /* VIRTUAL */
+    guint item;       /* VIRTUAL, VIEW */
+    gboolean is_viewed; /* MESSAGE: by its name in a Maildir, which the kernel may not keep */
+    gboolean is_linked; /* and one that it had in tmp/ */
 } FsNode;
 
 /* Something below .mailfs. */
@@ -123,6 +130,8 @@ fuse_ino_t fs_ino_virtual(guint item);
 
 void fs_stat(const Fs *fs, const FsNode *node, struct stat *ret_stat);
 void fs_entry(const Fs *fs, const FsNode *node, struct fuse_entry_param *ret_entry);
+double fs_attr_timeout(const FsNode *node);
+FsNode fs_node_account(Store *store); /* its directory, as layout= says */
 FsNode fs_node_mailbox(Store *store, Mailbox *mailbox);
 FsNode fs_node_message(Store *store, Mailbox *mailbox, Message *message);
 FsNode fs_node_local(LocalFile *local);
@@ -218,8 +227,8 @@ fuse_req_t fs_task_take(FsTask *task);
 
 /* -- directory.c ------------------------------------------------------------------------------- */
 
-/* What @name is in a directory of an account, as far as memory knows. */
-gboolean fs_find(const FsNode *directory, const char *name, FsNode *ret_node);
+/* What @name is in a directory of an account or of its view, as far as memory knows. */
+gboolean fs_find(const Fs *fs, const FsNode *directory, const char *name, FsNode *ret_node);
 
 /* Names that tools probe for (.git, .hidden, Makefile) are no reason to list a mailbox. */
 gboolean fs_may_be_message(const char *name);
@@ -298,6 +307,9 @@ void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 typedef enum { NAME_MESSAGE, NAME_SCRATCH, NAME_REFUSED } FsNameKind;
 FsNameKind fs_name_kind(const char *name);
 
+/* Answers CREATE with @local, whose reference it takes. */
+void fs_create_reply(FsTask *task, LocalFile *local);
+
 void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                   struct fuse_file_info *fi);
 void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev);
@@ -308,6 +320,58 @@ void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                   const char *new_name, unsigned int flags);
+
+/* -- view.c, view-change.c --------------------------------------------------------------------- */
+
+enum {
+    VIEW_MAILDIR = 1, /* what holds cur, new and tmp, and the mailboxes below */
+    VIEW_CUR,
+    VIEW_NEW,
+    VIEW_TMP,
+    VIEW_ACCOUNTS, /* above the accounts, where all are mounted */
+};
+
+FsViews *fs_views_new(void);
+void fs_views_free(FsViews *views);
+
+FsNode fs_node_view(Store *store, Mailbox *mailbox, guint item);
+fuse_ino_t fs_ino_view(const Fs *fs, const FsNode *node);
+gboolean fs_is_view(const Fs *fs, fuse_ino_t ino);
+/* What VIEW_NAME in .mailfs is; FALSE where the mount itself is a view. */
+gboolean fs_view_top(const Fs *fs, FsNode *ret_node);
+void fs_view_stat(const Fs *fs, const FsNode *node, struct stat *ret_stat);
+gboolean fs_view_find(const Fs *fs, const FsNode *view, const char *name, FsNode *ret_node);
+/* By the name that a message (or a local file) has as an .eml file, whatever its flags. */
+gboolean fs_view_find_base(const FsNode *view, const char *name, FsNode *ret_node);
+guint16 fs_view_flags(const FsNode *node, const char **ret_keywords);
+
+typedef struct {
+    off_t offset;
+    FsNode node;
+    char *name; /* owned by who began; NULL at the end */
+} FsViewEntry;
+
+/* The entry after the one with entry->offset, which takes its place. */
+gboolean fs_view_next(const Fs *fs, const FsNode *view, FsViewEntry *entry);
+
+/* The observer's: something changed that a name or a directory shows. */
+void fs_view_touch(Fs *fs, const Store *store, const Mailbox *mailbox);
+void fs_view_arrived(Fs *fs, Store *store, Mailbox *mailbox, Message *message);
+void fs_view_left(Fs *fs, const Store *store, const Mailbox *mailbox, guint64 item);
+/* A tool put it into new/, or into cur/. */
+void fs_view_place(Fs *fs, const FsNode *node, gboolean is_new);
+
+/* The message is called @name (with LOCAL_VIEWED) in tmp/ as well, until that is unlinked. */
+gboolean fs_view_link(Fs *fs, const FsNode *node, const char *name);
+void fs_view_unlink(Fs *fs, const FsNode *tmp, const char *name);
+
+/* cur, new or tmp (or all of a new Maildir) are not seen for a while; until they are made.  FALSE
+ * where @name is not hidden. */
+void fs_view_hide(Fs *fs, const FsNode *node);
+gboolean fs_view_unhide(Fs *fs, const FsNode *maildir, const char *name);
+
+void fs_view_create(FsTask *task, const FsNode *parent);
+void fs_view_rename(FsTask *task);
 
 /* -- xattr.c ----------------------------------------------------------------------------------- */
 
@@ -331,6 +395,7 @@ enum {
 };
 
 #define VIRTUAL_NAME ".mailfs"
+#define VIEW_NAME "maildir"
 
 const char *virtual_name(const Fs *fs, guint item); /* of an item that was listed */
 guint virtual_find(const Fs *fs, guint directory, const char *name); /* 0: there is none */

@@ -9,6 +9,7 @@
 #include "fs/internal.h"
 #include "base/error.h"
 #include "fs/errno.h"
+#include "tree/maildir-name.h"
 #include "tree/mailbox-name.h"
 
 #include <errno.h>
@@ -34,12 +35,12 @@ static gboolean find_name(FsTask *task, FsNode *ret_parent, FsNode *ret_node)
         return FALSE;
     }
     /* .mailfs and the accounts of a mount are not anybody's to change. */
-    if (ret_parent->kind != INODE_DIRECTORY ||
+    if ((ret_parent->kind != INODE_DIRECTORY && ret_parent->kind != INODE_VIEW) ||
         (task->ino == FUSE_ROOT_ID && g_str_equal(task->name, VIRTUAL_NAME))) {
         fs_task_end(task, EPERM);
         return FALSE;
     }
-    (void)fs_find(ret_parent, task->name, ret_node);
+    (void)fs_find(task->fs, ret_parent, task->name, ret_node);
     return TRUE;
 }
 
@@ -56,7 +57,7 @@ static FsTask *name_task(fuse_req_t req, fuse_ino_t parent, const char *name,
 
 /* -- Create ------------------------------------------------------------------------------------ */
 
-static void reply_create(FsTask *task, LocalFile *local)
+void fs_create_reply(FsTask *task, LocalFile *local)
 {
     Fs *fs = task->fs;
     struct fuse_file_info fi = task->fi;
@@ -65,6 +66,7 @@ static void reply_create(FsTask *task, LocalFile *local)
     struct fuse_entry_param entry;
 
     fs_handle_set_local(handle, local);
+    node.is_viewed = fs_is_view(fs, task->ino);
     fs_entry(fs, &node, &entry);
     fi.fh = (uint64_t)(uintptr_t)handle;
     fi.noflush = !handle->is_writer;
@@ -91,6 +93,10 @@ static void run_create(FsTask *task)
         fs_task_end(task, task->fi.flags & O_EXCL ? EEXIST : ESTALE);
         return;
     }
+    if (parent.kind == INODE_VIEW) {
+        fs_view_create(task, &parent);
+        return;
+    }
     if (kind == NAME_REFUSED || parent.mailbox->is_container || !parent.mailbox->parent) {
         fs_task_end(task, EPERM);
         return;
@@ -102,7 +108,7 @@ static void run_create(FsTask *task)
     local = local_create(parent.store, parent.mailbox, task->name,
                          kind == NAME_SCRATCH ? LOCAL_SCRATCH : LOCAL_NEW, &error);
     if (local)
-        reply_create(task, local);
+        fs_create_reply(task, local);
     else
         fs_task_fail(task, error);
 }
@@ -122,12 +128,6 @@ void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 }
 
 void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
-{
-    (void)fuse_reply_err(req, EPERM);
-}
-
-/* A message has one name: neomutt and others fall back to rename. */
-void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
     (void)fuse_reply_err(req, EPERM);
 }
@@ -162,8 +162,13 @@ static void run_unlink(FsTask *task)
 
     if (!find_name(task, &parent, &found))
         return;
-    if (found.kind == 0 || found.kind == INODE_DIRECTORY) {
+    if (found.kind == 0 || found.kind == INODE_DIRECTORY || found.kind == INODE_VIEW) {
         fs_task_end(task, found.kind ? EISDIR : ENOENT);
+        return;
+    }
+    if (found.is_linked) {
+        fs_view_unlink(task->fs, &parent, task->name);
+        fs_task_end(task, 0);
         return;
     }
     if (found.local && found.local->kind == LOCAL_SCRATCH) {
@@ -213,18 +218,30 @@ static void after_mkdir(FsTask *task)
 
     if (!find_name(task, &parent, &found))
         return;
-    if (found.kind != INODE_DIRECTORY) {
+    if (found.kind != INODE_DIRECTORY && found.kind != INODE_VIEW) {
         fs_task_end(task, EIO);
         return;
     }
+    if (found.kind == INODE_VIEW && found.item == VIEW_MAILDIR)
+        fs_view_hide(task->fs, &found);
     fs_entry(task->fs, &found, &entry);
     (void)fuse_reply_entry(fs_task_take(task), &entry);
+}
+
+/* The name that a mailbox would have as a directory; NULL for one that none can have. */
+static char *mailbox_label(const FsTask *task, const FsNode *parent)
+{
+    if (*task->name == '.' || local_is_junk_name(task->name))
+        return NULL;
+    if (parent->kind != INODE_VIEW)
+        return g_strdup(task->name);
+    return parent->item == VIEW_MAILDIR ? maildir_name_to_label(task->name) : NULL;
 }
 
 static void run_mkdir(FsTask *task)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *component = NULL;
+    g_autofree char *label = NULL, *component = NULL;
     FsNode parent, found;
 
     if (!find_name(task, &parent, &found))
@@ -233,11 +250,16 @@ static void run_mkdir(FsTask *task)
         fs_task_end(task, EEXIST);
         return;
     }
-    if (*task->name == '.' || local_is_junk_name(task->name)) {
+    if (parent.kind == INODE_VIEW && fs_view_unhide(task->fs, &parent, task->name)) {
+        after_mkdir(task);
+        return;
+    }
+    label = mailbox_label(task, &parent);
+    if (!label) {
         fs_task_end(task, EPERM);
         return;
     }
-    component = mailbox_name_parse(task->name, !parent.mailbox->parent, &error);
+    component = mailbox_name_parse(label, !parent.mailbox->parent, &error);
     if (!component) {
         fs_task_fail(task, error);
         return;
@@ -253,13 +275,31 @@ void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
     run_mkdir(name_task(req, parent, name, run_mkdir));
 }
 
+/* cur, new and tmp come and go with their Maildir; tools that remove one begin with them. */
+static void remove_viewed(FsTask *task, const FsNode *found)
+{
+    FsViewEntry entry = {0};
+    gboolean is_known = store_is_ready(found->store, found->mailbox);
+    gboolean is_empty = (is_known || found->mailbox->n_messages == 0) &&
+                        !fs_view_next(task->fs, found, &entry);
+
+    g_free(entry.name);
+    if (is_empty)
+        fs_view_hide(task->fs, found);
+    fs_task_end(task, is_empty ? 0 : ENOTEMPTY);
+}
+
 static void run_rmdir(FsTask *task)
 {
     FsNode parent, found;
 
     if (!find_name(task, &parent, &found))
         return;
-    if (found.kind != INODE_DIRECTORY) {
+    if (found.kind == INODE_VIEW && found.item != VIEW_MAILDIR) {
+        remove_viewed(task, &found);
+        return;
+    }
+    if (found.kind != INODE_DIRECTORY && found.kind != INODE_VIEW) {
         fs_task_end(task, found.kind ? ENOTDIR : ENOENT);
         return;
     }

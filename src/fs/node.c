@@ -87,7 +87,7 @@ static gboolean root_node(const Fs *fs, FsNode *ret_node)
     } else {
         Store *store = g_ptr_array_index(fs->stores, 0);
 
-        *ret_node = fs_node_mailbox(store, store_account(store)->root);
+        *ret_node = fs_node_account(store);
     }
     return TRUE;
 }
@@ -134,6 +134,10 @@ static gboolean find_number(const Fs *fs, fuse_ino_t ino, FsNode *ret_node)
     if (inode.kind == INODE_DIRECTORY) {
         *ret_node = fs_node_mailbox(store, mailbox);
         return TRUE;
+    }
+    if (inode.kind == INODE_VIEW) {
+        *ret_node = fs_node_view(store, mailbox, (guint)inode.item);
+        return inode.item >= VIEW_MAILDIR && inode.item <= VIEW_ACCOUNTS;
     }
     message = mailbox_find_item(mailbox, inode.item);
     local = local_find_item(store, mailbox, inode.item);
@@ -205,6 +209,9 @@ void fs_stat(const Fs *fs, const FsNode *node, struct stat *ret_stat)
         attr_message(node->mailbox, node->message, ret_stat);
         ret_stat->st_ino = fs_ino_message(node->store, node->mailbox, node->message);
         break;
+    case INODE_VIEW:
+        fs_view_stat(fs, node, ret_stat);
+        break;
     case INODE_VIRTUAL:
         (void)virtual_stat(fs, node->item, ret_stat);
         ret_stat->st_ino = fs_ino_virtual(node->item);
@@ -214,14 +221,26 @@ void fs_stat(const Fs *fs, const FsNode *node, struct stat *ret_stat)
     ret_stat->st_gid = fs->gid;
 }
 
+/* What is made anew at each open, or comes and goes by itself, is not kept. */
+double fs_attr_timeout(const FsNode *node)
+{
+    return node->kind == INODE_VIRTUAL || node->kind == INODE_VIEW ? 0 : FS_TIMEOUT;
+}
+
+static double entry_timeout(const FsNode *node)
+{
+    if (node->kind == INODE_VIEW)
+        return FS_VIEW_TIMEOUT;
+    return node->is_viewed ? 0 : fs_attr_timeout(node);
+}
+
 void fs_entry(const Fs *fs, const FsNode *node, struct fuse_entry_param *ret_entry)
 {
     *ret_entry = (struct fuse_entry_param){.generation = 1};
     fs_stat(fs, node, &ret_entry->attr);
     ret_entry->ino = ret_entry->attr.st_ino;
-    /* What is made anew at each open, or comes and goes by itself, is not kept. */
-    ret_entry->entry_timeout = node->kind == INODE_VIRTUAL ? 0 : FS_TIMEOUT;
-    ret_entry->attr_timeout = ret_entry->entry_timeout;
+    ret_entry->entry_timeout = entry_timeout(node);
+    ret_entry->attr_timeout = fs_attr_timeout(node);
 }
 
 /* -- The observer ------------------------------------------------------------------------------ */
@@ -265,6 +284,7 @@ static void on_message_added(Store *store, Mailbox *mailbox, Message *message, g
     Fs *fs = user;
 
     fs_event(fs, "new", store, mailbox, message->name);
+    fs_view_arrived(fs, store, mailbox, message);
     announce_message(fs, store, mailbox, message);
 }
 
@@ -273,6 +293,7 @@ static void on_message_removed(Store *store, Mailbox *mailbox, Message *message,
     Fs *fs = user;
 
     fs_event(fs, "removed", store, mailbox, message->name);
+    fs_view_left(fs, store, mailbox, message->item);
     announce_message(fs, store, mailbox, message);
 }
 
@@ -281,6 +302,7 @@ static void on_message_changed(Store *store, Mailbox *mailbox, Message *message,
     Fs *fs = user;
 
     fs_event(fs, "changed", store, mailbox, message->name);
+    fs_view_touch(fs, store, mailbox);
     notifier_inode(fs->notifier, fs_ino_message(store, mailbox, message));
 }
 
@@ -290,6 +312,9 @@ static void on_message_moved(Store *store, const StoreMoved *moved, gpointer use
     fuse_ino_t old = fs_ino_item(store, moved->from, moved->item);
 
     fs_event_moved(fs, store, moved);
+    if (moved->from != moved->to)
+        fs_view_left(fs, store, moved->from, moved->item);
+    fs_view_touch(fs, store, moved->to);
     fs_forward(fs, old, fs_ino_message(store, moved->to, moved->message));
     notifier_entry(fs->notifier, fs_ino_mailbox(fs, store, moved->from), moved->name);
     mailbox_touch(moved->from, g_get_real_time() / G_USEC_PER_SEC);
@@ -306,6 +331,7 @@ static void on_local_changed(Store *store, Mailbox *mailbox, guint64 item, const
     gint64 key = (gint64)ino;
 
     g_hash_table_add(fs->news, g_memdup2(&key, sizeof key));
+    fs_view_touch(fs, store, mailbox);
     notifier_entry(fs->notifier, fs_ino_mailbox(fs, store, mailbox), name);
     notifier_inode(fs->notifier, ino);
     mailbox_touch(mailbox, g_get_real_time() / G_USEC_PER_SEC);
@@ -314,6 +340,7 @@ static void on_local_changed(Store *store, Mailbox *mailbox, guint64 item, const
 
 static void on_mailbox_changed(Store *store, Mailbox *mailbox, gpointer user)
 {
+    fs_view_touch(user, store, mailbox);
     directory_changed(user, store, mailbox);
 }
 

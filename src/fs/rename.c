@@ -311,9 +311,9 @@ static int look(FsTask *task, Rename *ret_rename)
     if (ret_rename->from.store != ret_rename->to.store)
         return EXDEV;
     ret_rename->is_near = ret_rename->from.mailbox == ret_rename->to.mailbox;
-    if (!fs_find(&ret_rename->from, task->name, &ret_rename->source))
+    if (!fs_find(task->fs, &ret_rename->from, task->name, &ret_rename->source))
         return ENOENT;
-    if (fs_find(&ret_rename->to, task->new_name, &ret_rename->target) &&
+    if (fs_find(task->fs, &ret_rename->to, task->new_name, &ret_rename->target) &&
         (task->flags & RENAME_NOREPLACE))
         return EEXIST;
     return 0;
@@ -341,12 +341,14 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
         (void)fuse_reply_err(req, EINVAL); /* RENAME_EXCHANGE, RENAME_WHITEOUT */
         return;
     }
-    task = fs_task_new(req, run_rename);
+    task = fs_task_new(req, fs_is_view(fs_of(req), parent) || fs_is_view(fs_of(req), new_parent)
+                                ? fs_view_rename
+                                : run_rename);
     task->ino = parent;
     task->name = g_strdup(name);
     task->new_ino = new_parent;
     task->new_name = g_strdup(new_name);
     task->flags = flags;
     fs_task_hold(task);
-    run_rename(task);
+    task->run(task);
 }

@@ -275,6 +275,7 @@ static Fs *fs_new(FsMount *mount, const FsServeParams *params)
     fs->stores = g_ptr_array_new_with_free_func((GDestroyNotify)store_close);
     fs->events = fs_events_new();
     fs->virtuals = virtual_nodes_new();
+    fs->views = fs_views_new();
     fs->handles = g_hash_table_new(g_direct_hash, g_direct_equal);
     fs->forwards = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     fs->news = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
@@ -301,6 +302,7 @@ static void fs_free(Fs *fs)
     g_hash_table_unref(fs->news);
     fs_events_free(fs->events);
     virtual_nodes_free(fs->virtuals);
+    fs_views_free(fs->views);
     notifier_free(fs->notifier);
     if (fs->loop)
         g_main_loop_unref(fs->loop);

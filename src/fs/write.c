@@ -83,7 +83,7 @@ static void reply_attr(FsTask *task)
         set_kept(&node, &task->attr, task->flags);
     fs_stat(fs, &node, &st);
     req = fs_task_take(task);
-    (void)fuse_reply_attr(req, &st, node.kind == INODE_VIRTUAL ? 0 : FS_TIMEOUT);
+    (void)fuse_reply_attr(req, &st, fs_attr_timeout(&node));
 }
 
 /* truncate(2): nobody has the file open, so no close(2) will send it. */

@@ -12,7 +12,7 @@ gboolean inode_unpack(guint64 number, Inode *ret_inode)
 {
     guint kind = (guint)(number >> 60);
 
-    if (kind < INODE_DIRECTORY || kind > INODE_TOP)
+    if (kind < INODE_DIRECTORY || kind > INODE_VIEW)
         return FALSE;
     *ret_inode = (Inode){
         .kind = (InodeKind)kind,

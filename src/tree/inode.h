@@ -16,6 +16,7 @@ typedef enum {
     INODE_MESSAGE = 2,
     INODE_VIRTUAL = 3, /* below .mailfs; the item says which */
     INODE_TOP = 4,     /* the root when all accounts are mounted */
+    INODE_VIEW = 5,    /* a directory of the Maildir view; the item says which of a mailbox's */
 } InodeKind;
 
 typedef struct {

@@ -1,0 +1,249 @@
+"""The same mail as a Maildir: what its tools do to files is done to the mailbox, and what other
+clients do to the mailbox is what tools see."""
+import errno
+import mailbox
+import os
+import re
+import stat
+import subprocess
+
+import pytest
+
+from bed import mail, system
+
+PASSED = "$Forwarded"
+
+
+def refused(number, function, *args):
+    with pytest.raises(OSError) as caught:
+        function(*args)
+    assert caught.value.errno == number, caught.value
+
+
+@pytest.fixture
+def proxy(account):
+    return account.through_proxy()
+
+
+@pytest.fixture
+def mount(account, judge, proxy, mounts):
+    """INBOX with messages 0 to 3, of which 0 is seen; Box, empty."""
+    for n in range(4):
+        judge.append(mail.numbered(n), flags="(\\Seen)" if n == 0 else None)
+    account.create("Box")
+    made = mounts(account).start().online()
+    made.wait_listed("INBOX", 4)
+    return made
+
+
+@pytest.fixture
+def view(mount):
+    """A function: the path of a name in the view."""
+    def path(*words):
+        return os.path.join(mount.path, ".mailfs", "maildir", *words)
+    return path
+
+
+def flags(judge, name="INBOX"):
+    """{number of the message: its flags}"""
+    return {int(re.search(rb"message (\d+)", seen.data).group(1)): set(seen.flags)
+            for seen in judge.see(name).values()}
+
+
+def names(path):
+    """{the UID that the name was made with: the name}"""
+    found = {int(re.search(r"\.(\d+)(:2,|$)", name).group(1)): name for name in os.listdir(path)}
+    assert len(found) == len(os.listdir(path))
+    return found
+
+
+def wait_flags(judge, n, wanted, name="INBOX"):
+    system.wait_for(lambda: flags(judge, name).get(n) == set(wanted),
+                    "flags %s of message %d" % (wanted, n))
+
+
+# -- By hand -------------------------------------------------------------------------------------
+
+def test_it_is_a_maildir_of_the_same_files(mount, view):
+    assert "maildir" in os.listdir(mount.path + "/.mailfs")
+    assert set(os.listdir(view())) >= {"INBOX", "Box"}
+    assert set(os.listdir(view("INBOX"))) == {"cur", "new", "tmp"}
+    assert os.listdir(view("INBOX/new")) == os.listdir(view("INBOX/tmp")) == []
+    shown = names(view("INBOX/cur"))
+    assert sorted(shown) == [1, 2, 3, 4]
+    assert shown[1].endswith(":2,S") and shown[2].endswith(":2,")
+    for uid, name in mount.messages().items():
+        assert shown[uid].partition(":2,")[0] + ".eml" == name
+        one, other = os.stat(view("INBOX/cur", shown[uid])), os.stat(mount.path + "/INBOX/" + name)
+        assert one == other and one.st_nlink == 1
+        assert mount.read(".mailfs/maildir/INBOX/cur/" + shown[uid]) == mail.numbered(uid - 1)
+    for sub, links in (("INBOX", 1), ("INBOX/cur", 2), ("INBOX/new", 2), ("INBOX/tmp", 2)):
+        assert os.stat(view(sub)).st_nlink == links
+        assert stat.S_ISDIR(os.stat(view(sub)).st_mode)
+    assert [entry.inode() for entry in os.scandir(view("INBOX/cur"))] == sorted(
+        os.stat(view("INBOX/cur", name)).st_ino for name in shown.values())
+
+
+@pytest.mark.parametrize("account", ["full", "cyrus"], indirect=True)
+def test_flags_are_in_the_names_both_ways(account, judge, mount, view):
+    shown = names(view("INBOX/cur"))
+    base = shown[2].partition(":")[0]
+    before = os.stat(view("INBOX/cur"))
+    os.rename(view("INBOX/cur", shown[2]), view("INBOX/cur", base + ":2,FRS"))
+    assert flags(judge)[1] == {"\\Flagged", "\\Answered", "\\Seen"}
+    assert os.stat(view("INBOX/cur")).st_mtime_ns > before.st_mtime_ns
+    os.rename(view("INBOX/cur", base + ":2,FRS"), view("INBOX/cur", base + ":2,DPS"))
+    assert flags(judge)[1] == {"\\Draft", PASSED, "\\Seen"}
+    assert not os.path.exists(view("INBOX/cur", shown[2]))
+    os.rename(view("INBOX/cur", base + ":2,DPS"), view("INBOX/cur", base + ":2,T"))
+    assert flags(judge)[1] == {"\\Deleted"}
+    os.rename(view("INBOX/cur", base + ":2,T"), view("INBOX/cur", base + ":2,"))
+    assert flags(judge)[1] == set()
+    # another client's
+    before = os.stat(view("INBOX/cur"))
+    account.store("INBOX", "2", "\\Flagged")
+    system.wait_for(lambda: names(view("INBOX/cur"))[2] == base + ":2,F", "the flag in the name")
+    assert os.stat(view("INBOX/cur")).st_mtime_ns > before.st_mtime_ns
+    assert not os.path.exists(view("INBOX/cur", base + ":2,"))
+    # a name that is no longer right names nothing, and nothing is done
+    refused(errno.ENOENT, os.rename, view("INBOX/cur", base + ":2,"), view("INBOX/cur", "x:2,S"))
+    refused(errno.EEXIST, os.rename, view("INBOX/cur", shown[3]), view("INBOX/cur", base + ":2,S"))
+    assert flags(judge)[1] == {"\\Flagged"} and flags(judge)[2] == set()
+
+
+def test_what_arrives_is_new_until_it_is_taken(account, judge, mount, view):
+    before = os.stat(view("INBOX/new"))
+    judge.append(mail.numbered(4))
+    judge.append(mail.numbered(5), flags="(\\Seen)")
+    judge.append(mail.numbered(6), flags="(\\Flagged)")
+    system.wait_for(lambda: len(os.listdir(view("INBOX/new"))) == 2, "new mail in new/")
+    assert os.stat(view("INBOX/new")).st_mtime_ns > before.st_mtime_ns
+    new = names(view("INBOX/new"))
+    assert ":" not in new[5] and new[7].endswith(":2,F")
+    assert set(names(view("INBOX/cur"))) == {1, 2, 3, 4, 6}
+    os.rename(view("INBOX/new", new[5]), view("INBOX/cur", new[5] + ":2,"))
+    assert set(names(view("INBOX/new"))) == {7}
+    assert names(view("INBOX/cur"))[5] == new[5] + ":2,"
+    account.store("INBOX", "7", "\\Seen")
+    system.wait_for(lambda: names(view("INBOX/cur")).get(7) == new[7] + "S", "read elsewhere")
+    assert os.listdir(view("INBOX/new")) == []
+    assert flags(judge)[4] == set()
+
+
+@pytest.mark.parametrize("account", ["full", "bare", "cyrus"], indirect=True)
+def test_moving_takes_flags_and_name_along(account, judge, mount, proxy, view):
+    name = names(view("INBOX/cur"))[3]
+    base = name.partition(":")[0]
+    mount.read(".mailfs/maildir/INBOX/cur/" + name)
+    proxy.forget()
+    os.rename(view("INBOX/cur", name), view("Box/cur", base + ":2,S"))
+    assert os.listdir(view("Box/cur")) == [base + ":2,S"]
+    assert os.listdir(mount.path + "/Box") == [base + ".eml"]
+    assert not proxy.body_fetches()
+    assert mount.read(".mailfs/maildir/Box/cur/" + base + ":2,S") == mail.numbered(2)
+    judge.wait([mail.numbered(2)], "Box")
+    assert flags(judge, "Box") == {2: {"\\Seen"}}
+    # under a name that the tool chose, which both views keep
+    os.rename(view("Box/cur", base + ":2,S"), view("INBOX/cur", "1700000000.M1P2.host:2,"))
+    judge.wait([mail.numbered(n) for n in range(4)])
+    assert os.path.exists(view("INBOX/cur", "1700000000.M1P2.host:2,"))
+    assert "1700000000.M1P2.host.eml" in os.listdir(mount.path + "/INBOX")
+    os.unlink(view("INBOX/cur", "1700000000.M1P2.host:2,"))
+    judge.wait([mail.numbered(n) for n in (0, 1, 3)])
+    assert judge.data("Trash") == [mail.numbered(2)]
+
+
+def test_delivery_by_rename_and_by_link(judge, mount, proxy, view):
+    first, second, third = (mail.message("delivered %d" % n) for n in range(3))
+
+    def write(name, data):
+        with open(view("INBOX/tmp", name), "xb") as f:
+            f.write(data)
+        os.utime(view("INBOX/tmp", name), (mail.EPOCH, mail.EPOCH))
+    write("1.first", first)
+    write("2.second", second)
+    write("3.third", third)
+    assert sorted(os.listdir(view("INBOX/tmp"))) == ["1.first", "2.second", "3.third"]
+    assert not [name for name in os.listdir(mount.path + "/INBOX") if "first" in name]
+    assert len(judge.data()) == 4
+    inode = os.stat(view("INBOX/tmp/1.first")).st_ino
+    os.rename(view("INBOX/tmp/1.first"), view("INBOX/cur/1.first:2,FS"))
+    assert os.stat(view("INBOX/cur/1.first:2,FS")).st_ino == inode
+    os.link(view("INBOX/tmp/2.second"), view("INBOX/new/2.second"))
+    assert judge.has(second)
+    assert os.path.samefile(view("INBOX/tmp/2.second"), view("INBOX/new/2.second"))
+    os.unlink(view("INBOX/tmp/2.second"))
+    assert os.listdir(view("INBOX/new")) == ["2.second"]
+    os.rename(view("INBOX/tmp/3.third"), view("INBOX/new/3.third:2,F"))
+    assert os.listdir(view("INBOX/tmp")) == []
+    judge.wait([first, second, third] + [mail.numbered(n) for n in range(4)])
+    seen = {one.data: one for one in judge.see().values()}
+    assert seen[first].flags == {"\\Flagged", "\\Seen"} and seen[first].date == mail.EPOCH
+    assert seen[second].flags == set() and seen[third].flags == {"\\Flagged"}
+    assert {"1.first.eml", "2.second.eml", "3.third.eml"} <= set(os.listdir(mount.path + "/INBOX"))
+    assert mount.read(".mailfs/maildir/INBOX/cur/1.first:2,FS") == first
+    assert not proxy.body_fetches()
+    # a message has one name, but for that
+    refused(errno.EPERM, os.link, view("INBOX/new/2.second"), view("INBOX/cur/x:2,"))
+    # what is there already, whatever its flags
+    write("1.first", first)
+    refused(errno.EEXIST, os.rename, view("INBOX/tmp/1.first"), view("INBOX/cur/1.first:2,"))
+    os.unlink(view("INBOX/tmp/1.first"))
+    # created in place, sent by close
+    with open(view("INBOX/cur/4.fourth:2,S"), "xb") as f:
+        f.write(mail.message("fourth"))
+    assert judge.has(mail.message("fourth"))
+    assert flags_of(judge, mail.message("fourth")) == {"\\Seen"}
+
+
+def flags_of(judge, data, name="INBOX"):
+    return [set(one.flags) for one in judge.see(name).values() if one.data == data][0]
+
+
+def test_tmp_survives_a_crash_and_is_nobody_elses(judge, mount, view):
+    with open(view("INBOX/tmp/half"), "wb") as f:
+        f.write(mail.message("half"))
+    mount.kill()
+    mount.start().online()
+    assert os.listdir(view("INBOX/tmp")) == ["half"]
+    assert len(mount.messages()) == len(os.listdir(mount.path + "/INBOX")) == 4
+    os.rename(view("INBOX/tmp/half"), view("INBOX/new/half"))
+    assert judge.has(mail.message("half"))
+
+
+def test_maildirs_come_and_go(judge, mount, view):
+    made = mailbox.Maildir(view("Box", "Made"), create=True)  # which is for four mkdir(2)
+    assert judge.exists("Box/Made")
+    key = made.add(mail.message("first in it"))
+    assert judge.data("Box/Made") == [mail.message("first in it")]
+    refused(errno.ENOTEMPTY, os.rmdir, view("Box/Made/new"))
+    os.rename(view("Box/Made"), view("Box/Other"))
+    assert judge.exists("Box/Other") and not judge.exists("Box/Made")
+    assert os.listdir(view("Box/Other/new")) == [key]
+    subprocess.run(["rm", "-r", view("Box/Other")], check=True)
+    assert not judge.exists("Box/Other")
+    assert judge.data("Trash") == [mail.message("first in it")]
+    # a mailbox that is called like one of the three
+    os.mkdir(view("Box/%63ur"))
+    assert judge.exists("Box/cur") and "cur" in os.listdir(mount.path + "/Box")
+    assert {"cur", "%63ur"} <= set(os.listdir(view("Box")))
+    # what a tool would keep here for itself is refused: nobody's mailbox
+    for name in (".notmuch", "INBOX/.mbsyncstate", "INBOX/cur/.lock"):
+        refused(errno.EPERM, os.mkdir, view(name))
+        refused(errno.EPERM, open, view(name), "w")
+    refused(errno.EPERM, open, view("INBOX/maildirsize"), "w")
+
+
+def test_layout_maildir_is_the_same_at_the_root(account, judge, mounts):
+    judge.append(mail.numbered(0))
+    mount = mounts(account, layout="maildir").start().online()
+    mount.wait_listed("INBOX", 1)
+    assert set(os.listdir(mount.path + "/INBOX")) == {"cur", "new", "tmp"}
+    name = names(mount.path + "/INBOX/cur")[1]
+    os.rename(mount.path + "/INBOX/cur/" + name, mount.path + "/INBOX/cur/" + name + "S")
+    assert flags(judge)[0] == {"\\Seen"}
+    assert "maildir" not in os.listdir(mount.path + "/.mailfs")
+    assert not os.path.exists(mount.path + "/.mailfs/maildir")
+    made = mailbox.Maildir(mount.path + "/Made", create=True)
+    made.add(mail.message("in it"))
+    assert judge.data("Made") == [mail.message("in it")]
