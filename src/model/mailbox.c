@@ -6,6 +6,8 @@
  */
 #include "model/mailbox.h"
 
+enum { NSEC_PER_SEC = 1000000000 };
+
 #define MAX_ITEM ((1ULL << 36) - 1) /* the inode's field: tree/inode.h */
 
 Mailbox *mailbox_new(guint16 number, const char *wire, char **path)
@@ -140,8 +142,16 @@ GPtrArray *mailbox_steal_all(Mailbox *mailbox)
 
 void mailbox_touch(Mailbox *mailbox, gint64 now)
 {
-    /* notmuch and neomutt compare a directory's mtime for equality, in whole seconds. */
-    mailbox->changed = MAX(now, mailbox->changed + 1);
+    /* As on a disk: who compares whole seconds (notmuch) does not trust the one that runs.  One
+     * second a change would date a directory into which a thousand files were copied far into the
+     * future. */
+    if (now > mailbox->changed) {
+        mailbox->changed = now;
+        mailbox->changed_nsec = 0;
+    } else if (++mailbox->changed_nsec == NSEC_PER_SEC) {
+        mailbox->changed++;
+        mailbox->changed_nsec = 0;
+    }
 }
 
 UidSet *mailbox_uids(const Mailbox *mailbox)

@@ -44,6 +44,7 @@ struct Mailbox {
     gboolean is_listed; /* the table was whole once, and is kept so */
     gboolean is_gone;   /* removed from the account; kept while handles refer to it */
     gint64 used, compared, changed;
+    guint32 changed_nsec; /* within the second; of this run */
     MailboxLoad load;
     guint64 next_item;
 

@@ -41,6 +41,7 @@ void attr_directory(const Mailbox *mailbox, gint64 fallback_time, struct stat *r
     ret_stat->st_blocks = DIRECTORY_SIZE / BLOCK;
     ret_stat->st_blksize = 4096;
     ret_stat->st_mtime = ret_stat->st_ctime = ret_stat->st_atime = changed;
+    ret_stat->st_mtim.tv_nsec = ret_stat->st_ctim.tv_nsec = (long)mailbox->changed_nsec;
 }
 
 /* A mailbox may be called like a message: "x.12.eml" is a name like any other on a server. */

@@ -105,9 +105,17 @@ static void test_touch(void)
     mailbox_touch(mailbox, 100);
     g_assert_cmpint(mailbox->changed, ==, 100);
     mailbox_touch(mailbox, 100);
-    g_assert_cmpint(mailbox->changed, ==, 101);
+    g_assert_cmpint(mailbox->changed, ==, 100);
+    g_assert_cmpint(mailbox->changed_nsec, ==, 1);
     mailbox_touch(mailbox, 50); /* the clock was set back */
+    g_assert_cmpint(mailbox->changed, ==, 100);
+    g_assert_cmpint(mailbox->changed_nsec, ==, 2);
+    mailbox->changed_nsec = 999999999;
+    mailbox_touch(mailbox, 100);
+    g_assert_cmpint(mailbox->changed, ==, 101);
+    mailbox_touch(mailbox, 102);
     g_assert_cmpint(mailbox->changed, ==, 102);
+    g_assert_cmpint(mailbox->changed_nsec, ==, 0);
     mailbox_free(mailbox);
 }
 
