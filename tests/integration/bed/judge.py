@@ -72,6 +72,10 @@ class Judge:
     def is_subscribed(self, name):
         return self._is_listed("lsub", name)
 
+    def subscribe(self, name):
+        kind, answer = self.imap.subscribe(self._name(name))
+        assert kind == "OK", answer
+
     def _is_listed(self, command, name):
         kind, answer = getattr(self.imap, command)('""', self._name(name))
         assert kind == "OK", answer
