@@ -1,6 +1,8 @@
 /* Text from peers, made harmless.  See text.h. */
 #include "base/text.h"
 
+#include <string.h>
+
 gboolean text_is_bidi_control(gunichar c)
 {
     return c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
@@ -35,6 +37,14 @@ char *text_printable(const char *bytes, gsize length, gsize max_length)
         }
     }
     return g_string_free(out, FALSE);
+}
+
+gboolean text_is_keyword(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if ((guchar)*p <= 0x20 || (guchar)*p >= 0x7f || strchr("(){%*\"\\]", *p))
+            return FALSE;
+    return *text != '\0';
 }
 
 gboolean text_parse_number(const char *text, gsize length, guint64 max, guint64 *ret_number)

@@ -11,6 +11,9 @@ char *text_printable(const char *bytes, gsize length, gsize max_length);
  * U+2066-2069): never shown from a peer, for they make one name look like another. */
 gboolean text_is_bidi_control(gunichar c);
 
+/* TRUE for what can be a keyword of a message: an atom (RFC 9051 section 9, flag-keyword). */
+gboolean text_is_keyword(const char *text);
+
 /* A decimal number of 1 to 20 digits and nothing else, at most @max.  FALSE otherwise: no sign,
  * no blanks, no overflow. */
 gboolean text_parse_number(const char *text, gsize length, guint64 max, guint64 *ret_number);

@@ -5,6 +5,7 @@
  */
 #include "fs/control-request.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "model/message.h"
 
 #include <json-glib/json-glib.h>
@@ -136,28 +137,16 @@ static gboolean read_paths(JsonObject *object, ControlRequest *request, GError *
 
 /* -- Flags ------------------------------------------------------------------------------------- */
 
-/* An atom (RFC 3501 section 9: atom), as a keyword is one. */
-static gboolean is_keyword(const char *word)
-{
-    for (const char *p = word; *p; p++)
-        if (*p <= ' ' || *p > '~' || strchr("(){%*\"\\]", *p))
-            return FALSE;
-    return *word != '\0';
-}
-
 /* Adds @word to flags or keywords: "seen", "\Seen" and "SEEN" are the flag. */
 static gboolean take_flag(const char *word, guint16 *flags, char **keywords, GError **error)
 {
-    const char *name = *word == '\\' ? word + 1 : word;
+    guint16 flag = message_flag_of(word);
     char *before = *keywords;
 
-    for (guint i = 0; message_flag_names[i]; i++) {
-        if (g_ascii_strcasecmp(name, message_flag_names[i]) == 0) {
-            *flags = (guint16)(*flags | 1u << i);
-            return TRUE;
-        }
-    }
-    if (!is_keyword(word))
+    *flags |= flag;
+    if (flag)
+        return TRUE;
+    if (!text_is_keyword(word))
         return mail_fail(error, MAIL_ERROR_INVALID,
                          "\"%s\" is no flag: they are seen, answered, flagged, deleted and "
                          "draft, or a keyword of ASCII without blanks and without any of "

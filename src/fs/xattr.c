@@ -6,6 +6,7 @@
  * so only if none of them wants it.
  */
 #include "fs/internal.h"
+#include "base/text.h"
 #include "store/queue-json.h"
 #include "tree/attr.h"
 
@@ -130,15 +131,6 @@ static char **split(const char *text, const char *delimiters)
     return words;
 }
 
-static guint16 flag_of(const char *word)
-{
-    word += *word == '\\';
-    for (guint i = 0; message_flag_names[i]; i++)
-        if (g_ascii_strcasecmp(message_flag_names[i], word) == 0)
-            return (guint16)(1u << i);
-    return 0;
-}
-
 static gboolean set_flags(const Message *message, const char *text, Change *change)
 {
     g_auto(GStrv) words = split(text, " ,\n");
@@ -147,7 +139,7 @@ static gboolean set_flags(const Message *message, const char *text, Change *chan
     if (operation == '=')
         change->remove = message->flags;
     for (guint i = 0; words[i]; i++) {
-        guint16 flag = flag_of(words[i] + (operation == '+'));
+        guint16 flag = message_flag_of(words[i] + (operation == '+'));
 
         if (!flag)
             return FALSE;
@@ -158,15 +150,6 @@ static gboolean set_flags(const Message *message, const char *text, Change *chan
     }
     change->remove &= (guint16)~change->add;
     return operation != 0;
-}
-
-/* An atom of RFC 3501 section 9. */
-static gboolean is_keyword(const char *word)
-{
-    for (const char *c = word; *c; c++)
-        if (!g_ascii_isgraph(*c) || strchr("(){%*\"\\]", *c))
-            return FALSE;
-    return *word != '\0';
 }
 
 static void append_word(GString *words, const char *word)
@@ -183,7 +166,7 @@ static gboolean set_words(const Message *message, char **words, char operation, 
     for (guint i = 0; words[i]; i++) {
         const char *word = words[i] + (operation == '+');
 
-        if (!is_keyword(word))
+        if (!text_is_keyword(word))
             return FALSE;
         append_word(words[i][0] == '-' ? change->remove_keywords : change->add_keywords, word);
     }

@@ -1,5 +1,6 @@
 /* One table of the names, read in both directions.  See flags.h. */
 #include "imap/flags.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -20,20 +21,12 @@ ImapFlags imap_flag_from_name(const char *name)
     return 0;
 }
 
-gboolean imap_is_keyword(const char *text)
-{
-    for (const char *p = text; *p; p++)
-        if ((guchar)*p <= 0x20 || (guchar)*p >= 0x7f || strchr("(){%*\"\\]", *p))
-            return FALSE;
-    return *text != '\0';
-}
-
 gboolean imap_are_keywords(const char *keywords)
 {
     g_auto(GStrv) words = g_strsplit(keywords ? keywords : "", " ", -1);
 
     for (char **word = words; *word; word++)
-        if (**word && !imap_is_keyword(*word))
+        if (**word && !text_is_keyword(*word))
             return FALSE;
     return TRUE;
 }
@@ -56,7 +49,7 @@ char *imap_flags_format(ImapFlags flags, const char *keywords, gsize max_octets)
         if (flags & names[i].bit)
             add(out, names[i].name, max_octets);
     for (char **word = words; *word; word++)
-        if (imap_is_keyword(*word))
+        if (text_is_keyword(*word))
             add(out, *word, max_octets);
     g_string_append_c(out, ')');
     return g_string_free(out, FALSE);

@@ -14,10 +14,7 @@ typedef enum {
 /* The bit of "\Seen" in any case; 0 for others: \Recent and what is still to be invented. */
 ImapFlags imap_flag_from_name(const char *name);
 
-/* TRUE for an atom (RFC 9051 section 9, flag-keyword): what may be sent as a keyword. */
-gboolean imap_is_keyword(const char *text);
-
-/* TRUE if each of the blank-separated @keywords (may be NULL) is one. */
+/* TRUE if each of the blank-separated @keywords (may be NULL) is one that may be sent. */
 gboolean imap_are_keywords(const char *keywords);
 
 /* "(\Seen $Forwarded)", or "()": @flags and those of the blank-separated @keywords (may be NULL)

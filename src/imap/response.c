@@ -201,7 +201,7 @@ static void read_flags(const ImapArg *list, GString *scratch, ImapFetch *fetch)
             continue;
         if (arg->text[0] == '\\') {
             fetch->flags |= imap_flag_from_name(arg->text);
-        } else if (imap_is_keyword(arg->text)) {
+        } else if (text_is_keyword(arg->text)) {
             if (!keywords)
                 keywords = g_ptr_array_new();
             if (keywords->len < LIMIT_KEYWORDS)

@@ -6,6 +6,15 @@
 const char *const message_flag_names[] = {"seen",  "answered", "flagged", "deleted",
                                           "draft", NULL};
 
+guint16 message_flag_of(const char *word)
+{
+    word += *word == '\\';
+    for (guint i = 0; message_flag_names[i]; i++)
+        if (g_ascii_strcasecmp(message_flag_names[i], word) == 0)
+            return (guint16)(1u << i);
+    return 0;
+}
+
 Message *message_new(void)
 {
     return g_new0(Message, 1);

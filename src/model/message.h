@@ -18,6 +18,9 @@ typedef enum {
 /* "seen", "answered" and so on: the flags by bit, ends with NULL. */
 extern const char *const message_flag_names[];
 
+/* The flag of a word that a person wrote: "seen", "\\Seen" or "SEEN"; 0 for others. */
+guint16 message_flag_of(const char *word);
+
 typedef struct {
     guint64 item;        /* lasting local number, 36 bits; 0 until the table gave one */
     guint64 size;        /* octets: the truth if is_exact, else the server's claim */

@@ -1,5 +1,6 @@
 /* Flags by name and as a list, and what may be a keyword. */
 #include "imap/flags.h"
+#include "base/text.h"
 
 static void test_names(void)
 {
@@ -30,7 +31,7 @@ static void test_keywords(void)
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
-        g_assert_cmpint(imap_is_keyword(cases[i].text), ==, cases[i].is_one);
+        g_assert_cmpint(text_is_keyword(cases[i].text), ==, cases[i].is_one);
     g_assert_true(imap_are_keywords(NULL));
     g_assert_true(imap_are_keywords(""));
     g_assert_true(imap_are_keywords("a  $b "));
