@@ -1,15 +1,19 @@
 """The same mail as a Maildir: what its tools do to files is done to the mailbox, and what other
-clients do to the mailbox is what tools see."""
+clients do to the mailbox is what tools see.  The recipes in contrib/recipes are
+used as they are."""
 import errno
 import mailbox
 import os
 import re
+import shutil
 import stat
 import subprocess
 
 import pytest
 
-from bed import mail, system
+from bed import mail, system, terminal
+
+RECIPES = os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "recipes")
 
 PASSED = "$Forwarded"
 
@@ -247,3 +251,162 @@ def test_layout_maildir_is_the_same_at_the_root(account, judge, mounts):
     made = mailbox.Maildir(mount.path + "/Made", create=True)
     made.add(mail.message("in it"))
     assert judge.data("Made") == [mail.message("in it")]
+
+
+def test_python(judge, mount, view):
+    box = mailbox.Maildir(view("INBOX"), create=False)
+    assert len(box) == 4
+    by_subject = {message["Subject"][-1]: key for key, message in box.iteritems()}
+    message = box[by_subject["1"]]
+    message.add_flag("RS")
+    box[by_subject["1"]] = message  # deletes, and writes anew under the same key
+    assert flags(judge)[1] == {"\\Answered", "\\Seen"}
+    assert box[by_subject["1"]].get_flags() == "RS"
+    letter = mailbox.MaildirMessage(mail.message("by Python"))
+    letter.set_flags("F")
+    letter.set_subdir("cur")
+    letter.set_date(mail.EPOCH)
+    key = box.add(letter)
+    assert [one.flags for one in judge.see().values() if b"by Python" in one.data] == [
+        {"\\Flagged"}]
+    assert [one.date for one in judge.see().values() if b"by Python" in one.data] == [mail.EPOCH]
+    box.remove(key)
+    assert not any(b"by Python" in data for data in judge.data())
+    assert any(b"by Python" in data for data in judge.data("Trash"))
+    other = mailbox.Maildir(view("Box"), create=False)
+    other.add(box[by_subject["3"]])
+    box.discard(by_subject["3"])
+    assert len(judge.data("Box")) == 1 and len(judge.data()) == 3
+    box.close()
+
+
+# -- The tools -----------------------------------------------------------------------------------
+
+@pytest.fixture
+def home(mount):
+    """The mount is ~/Mail/work, as the recipes have it; gives a function that runs a tool."""
+    os.mkdir(mount.folder + "/Mail")
+    os.symlink(mount.path, mount.folder + "/Mail/work")
+    os.makedirs(mount.folder + "/.cache/mutt")
+    os.makedirs(mount.folder + "/.cache/neomutt")
+    environment = dict(mount.environment, NOTMUCH_CONFIG=os.path.join(RECIPES, "notmuch-config"),
+                       TERM="xterm", EMAIL="bob@example.org")
+
+    def run(*words, data=b"", code=0):
+        result = subprocess.run(words, env=environment, input=data, capture_output=True,
+                                timeout=60, check=False)
+        assert result.returncode == code, result.stderr.decode("utf-8", "replace")
+        return result.stdout.decode("utf-8", "replace")
+    run.environment = environment
+    return run
+
+
+@pytest.mark.parametrize("account", ["full", "cyrus"], indirect=True)
+def test_notmuch(account, judge, mount, proxy, view, home):
+    def found(*query):
+        return set(home("notmuch", "search", "--output=messages", *query).split())
+    home("mkdir", "-p", mount.folder + "/.local/share/notmuch/work")
+    assert "Added 4 new messages" in home("notmuch", "new")
+    assert found("tag:unread") == {"id:%d@example.org" % n for n in (1, 2, 3)}
+    # where nothing changed nothing is read
+    proxy.forget()
+    assert "No new mail" in home("notmuch", "new")
+    assert not proxy.body_fetches()
+    # tags are flags
+    home("notmuch", "tag", "-unread", "+flagged", "+replied", "--", "id:1@example.org")
+    assert flags(judge)[1] == {"\\Seen", "\\Flagged", "\\Answered"}
+    home("notmuch", "tag", "+passed", "--", "id:2@example.org")
+    assert flags(judge)[2] == {PASSED}
+    # and flags are tags
+    account.store("INBOX", "4", "\\Seen")
+    account.store("INBOX", "2", "\\Flagged", "-")
+    judge.append(mail.numbered(4))
+    system.wait_for(lambda: os.listdir(view("INBOX/new")) and
+                    names(view("INBOX/cur"))[4].endswith("S") and
+                    names(view("INBOX/cur"))[2].endswith(":2,RS"), "what others did")
+    assert "Added 1 new message" in home("notmuch", "new")
+    assert found("tag:unread") == {"id:2@example.org", "id:4@example.org"}
+    assert found("tag:flagged") == set()
+    # a message that went elsewhere is the same one
+    os.rename(view("INBOX/cur", names(view("INBOX/cur"))[1]), view("Box/cur/moved:2,S"))
+    assert "Detected 1 file rename" in home("notmuch", "new")
+    assert found("folder:Box") == {"id:0@example.org"}
+    # after a restart all is known
+    mount.restart()
+    mount.online()
+    proxy.forget()
+    home("notmuch", "new")
+    assert not proxy.body_fetches()
+    assert found("*") == {"id:%d@example.org" % n for n in range(5)}
+
+
+@pytest.mark.parametrize("reader", ["mutt", "neomutt"])
+def test_mutt(judge, mount, view, home, reader):
+    recipe = os.path.join(RECIPES, reader + "rc")
+    # the first is flagged, the second deleted, the third saved to Box
+    keys = ["=", "F", "d", "s", "\x15=Box\n", "y", "q", "y"]
+    code = terminal.use([reader, "-n", "-F", recipe], keys, seconds=40, env=home.environment)
+    assert code == 0
+    judge.wait([mail.numbered(n) for n in (0, 3)])
+    assert flags(judge) == {0: {"\\Seen", "\\Flagged"}, 3: set()}
+    saved = judge.data("Box")
+    assert len(saved) == 1 and saved[0].endswith(mail.numbered(2).partition(b"\r\n\r\n")[2])
+    assert sorted(judge.data("Trash")) == sorted([mail.numbered(1), mail.numbered(2)])
+    # a letter: its copy makes the Maildir that is not there yet
+    home(reader, "-n", "-F", recipe, "-e", "set sendmail=true copy=yes", "-s", "a letter", "--",
+         "alice@example.org", data=b"Dear Alice\n")
+    sent = judge.see("Sent")
+    assert len(sent) == 1
+    seen = list(sent.values())[0]
+    assert b"Subject: a letter\r\n" in seen.data and b"\r\n\r\nDear Alice\r\n" in seen.data
+    assert "\\Seen" in seen.flags
+
+
+def test_mu(judge, mount, proxy, view, home):
+    recipe = os.path.join(RECIPES, "mu.sh")
+    home(recipe)
+    assert len(home("mu", "find", "--fields=i", "maildir:/INBOX").split()) == 4
+    assert home("mu", "find", "--fields=i", "flag:seen").split() == ["0@example.org"]
+    proxy.forget()
+    home(recipe)
+    assert not proxy.body_fetches()
+    os.rename(view("INBOX/cur", names(view("INBOX/cur"))[2]), view("INBOX/cur/two:2,FS"))
+    judge.append(mail.numbered(4))
+    system.wait_for(lambda: os.listdir(view("INBOX/new")), "new mail")
+    home(recipe)
+    assert home("mu", "find", "--fields=i", "flag:flagged").split() == ["1@example.org"]
+    assert home("mu", "find", "--fields=i", "flag:new").split() == ["4@example.org"]
+    assert len(home("mu", "find", "--fields=i", "maildir:/INBOX").split()) == 5
+
+
+def test_mblaze(judge, mount, view, home):
+    def shell(script):
+        return home("sh", "-ec", ". %s\n%s" % (os.path.join(RECIPES, "mblaze.sh"), script))
+    judge.append(mail.numbered(4))
+    system.wait_for(lambda: os.listdir(view("INBOX/new")), "new mail")
+    listed = shell("inbox").splitlines()
+    assert len(listed) == 5 and all("Message number 00000%d" % i in line
+                                    for i, line in enumerate(listed))
+    assert os.listdir(view("INBOX/new")) == []
+    shell("flag -SF 2")
+    wait_flags(judge, 1, {"\\Seen", "\\Flagged"})
+    assert "Message number 000002" in shell("mshow 3")
+    shell("refile Box 2")
+    judge.wait([mail.numbered(1)], "Box")
+    assert flags(judge, "Box") == {1: {"\\Seen", "\\Flagged"}}
+    judge.wait([mail.numbered(n) for n in (0, 2, 3, 4)])
+    home("mdeliver", view("Box"), data=mail.message("by mdeliver").replace(b"\r\n", b"\n"))
+    judge.wait([mail.numbered(1), mail.message("by mdeliver")], "Box")
+
+
+def test_maildrop(judge, mount, view, home):
+    data = mail.message("by maildrop")
+    with open(mount.folder + "/filter", "w", encoding="ascii") as f:
+        f.write('to "%s"\n' % view("INBOX"))
+    os.chmod(mount.folder + "/filter", 0o600)
+    # a copy is not setgid: the kernel keeps programs of another group out of everybody's mounts
+    program = shutil.copy(shutil.which("maildrop"), mount.folder)
+    home(program, mount.folder + "/filter", data=data)
+    assert any(one.endswith(data) for one in judge.data())
+    assert len(os.listdir(view("INBOX/new"))) == 1
+    assert os.listdir(view("INBOX/tmp")) == []
