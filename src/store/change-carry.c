@@ -102,6 +102,7 @@ static gboolean is_known(const Change *change, const Mailbox *target, const Jour
 static Message *take_out(Change *change, DiskBatch *batch, Mailbox *from, Message *row)
 {
     change_unpark(change->store, batch, from, row->item);
+    store_sync_forget(change->store, from, row->uid);
     from->n_unseen -= from->n_unseen > 0 && !(row->flags & MESSAGE_SEEN);
     mailbox_touch(from, store_now());
     return mailbox_steal(from, row);

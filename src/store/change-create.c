@@ -84,6 +84,8 @@ Message *change_arrive(Store *store, DiskBatch *batch, Mailbox *mailbox,
     if (before) {
         message->mtime = before->mtime;
         message->mode = before->mode;
+        if (before->uid != arrival->uid)
+            store_sync_forget(store, mailbox, before->uid);
         message_free(mailbox_steal(mailbox, before));
     }
     name = name_of_arrival(store, mailbox, arrival);

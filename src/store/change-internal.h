@@ -162,6 +162,8 @@ void store_changes_sent(Store *store, const Event *event);
  * one.  When the last one is over, store_sync_resume() is called. */
 gboolean store_is_changing(const Store *store, const Mailbox *mailbox);
 void store_sync_resume(Store *store, Mailbox *mailbox); /* store-sync.c */
+/* The message is no more, by a change of ours: a sync that began before may have seen it. */
+void store_sync_forget(const Store *store, const Mailbox *mailbox, guint32 uid);
 
 /* -- change-create.c --------------------------------------------------------------------------- */
 

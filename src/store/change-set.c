@@ -113,6 +113,7 @@ void change_drop_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Messa
     gboolean is_backup = change_unpark(store, batch, mailbox, message->item);
     g_autoptr(Message) owned = mailbox_steal(mailbox, message);
 
+    store_sync_forget(store, mailbox, owned->uid);
     if (is_backup)
         keep_backup(store, mailbox, owned);
     if (edit)

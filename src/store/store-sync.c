@@ -31,6 +31,7 @@ struct SyncRun {
     GPtrArray *fresh;    /* of Message: the new table while it is gathered aside, or NULL */
     GHashTable *by_uid;  /* recalled from state.db: UID -> Message, see disk_recall() */
     GHashTable *before;  /* item -> Message: rows of a listing that was never whole */
+    UidSet *gone;        /* removed by us since it began, of which it may still tell; or NULL */
     gboolean is_recalling, is_releasing;
     GQueue held;         /* of Event, while recalling, or while the mailbox is being changed */
     guint n_done, n_expected;
@@ -54,8 +55,20 @@ void store_sync_free(gpointer data)
         g_hash_table_unref(run->by_uid);
     if (run->before)
         g_hash_table_unref(run->before);
+    uid_set_free(run->gone);
     g_queue_clear_full(&run->held, (GDestroyNotify)event_free);
     g_free(run);
+}
+
+void store_sync_forget(const Store *store, const Mailbox *mailbox, guint32 uid)
+{
+    SyncRun *run = find_run(store, mailbox);
+
+    if (!run || uid == 0)
+        return;
+    if (!run->gone)
+        run->gone = uid_set_new();
+    uid_set_add(run->gone, uid);
 }
 
 SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_total,
@@ -220,6 +233,8 @@ static void on_messages(SyncRun *run, Event *event)
         } else if (known) {
             learn(run, batch, known, message);
             change_flags(run, batch, message->uid, message->flags, message->keywords);
+            message_free(message);
+        } else if (run->gone && uid_set_contains(run->gone, message->uid)) {
             message_free(message);
         } else {
             add_message(run, batch, message);
