@@ -220,7 +220,10 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct stat st;
 
     if (!fs_node(fs, ino, &node)) {
-        (void)fuse_reply_err(req, fi ? ESTALE : ENOENT);
+        if (fs_handle_stat(fs, ino, &st))
+            (void)fuse_reply_attr(req, &st, 0);
+        else
+            (void)fuse_reply_err(req, fi ? ESTALE : ENOENT);
         return;
     }
     fs_stat(fs, &node, &st);

@@ -60,6 +60,49 @@ void fs_handle_free(gpointer data)
     g_free(handle);
 }
 
+gboolean fs_handle_reply(fuse_req_t req, FsHandle *handle, struct fuse_file_info *fi,
+                         const struct fuse_entry_param *entry)
+{
+    Fs *fs = fs_of(req);
+    int failure;
+
+    fi->fh = (uint64_t)(uintptr_t)handle;
+    fi->noflush = !handle->is_writer;
+    fs_handle_add(fs, handle, fs_handle_free);
+    failure = entry ? fuse_reply_create(req, entry, fi) : fuse_reply_open(req, fi);
+    if (failure)
+        fs_handle_end(fs, handle); /* interrupted: no RELEASE will come */
+    return failure == 0;
+}
+
+gboolean fs_handle_stat(const Fs *fs, fuse_ino_t ino, struct stat *ret_stat)
+{
+    GHashTableIter iter;
+    gpointer key, value;
+
+    g_hash_table_iter_init(&iter, fs->handles);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        const FsHandle *handle = key;
+
+        if (value != (gpointer)fs_handle_free || handle->ino != ino)
+            continue;
+        *ret_stat = (struct stat){
+            .st_ino = ino,
+            .st_mode = S_IFREG | 0600,
+            .st_size = (off_t)(handle->local ? local_size(handle->local)
+                                             : body_size(handle->body)),
+            .st_blksize = 4096,
+            .st_uid = fs->uid,
+            .st_gid = fs->gid,
+            .st_mtime = handle->local ? handle->local->written : fs->started,
+        };
+        ret_stat->st_blocks = (ret_stat->st_size + 511) / 512;
+        ret_stat->st_atime = ret_stat->st_ctime = ret_stat->st_mtime;
+        return TRUE;
+    }
+    return FALSE;
+}
+
 void fs_handle_set_local(FsHandle *handle, LocalFile *local)
 {
     if (!handle->local)
@@ -175,11 +218,8 @@ static void reply_open(fuse_req_t req, fuse_ino_t ino, FsHandle *handle,
     fi->keep_cache = may_keep(fs, ino, handle) ? 1 : 0;
     if (size != size_before || !fi->keep_cache)
         (void)fuse_lowlevel_notify_inval_inode(fs->session, ino, -1, 0);
-    fi->fh = (uint64_t)(uintptr_t)handle;
-    fi->noflush = !handle->is_writer;
-    fs_handle_add(fs, handle, fs_handle_free);
-    if (fuse_reply_open(req, fi) != 0)
-        fs_handle_end(fs, handle); /* interrupted: no RELEASE will come */
+    handle->ino = ino;
+    (void)fs_handle_reply(req, handle, fi, NULL);
 }
 
 static void on_opened(Body *body, gpointer user)

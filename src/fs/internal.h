@@ -51,6 +51,13 @@ struct FsMount {
     Fs *fs; /* once served */
 };
 
+/* A request that was asked to come again. */
+typedef struct {
+    pid_t pid;
+    fuse_ino_t ino;
+    char *name; /* NULL: none */
+} FsYield;
+
 struct Fs {
     FsMount *mount;
     struct fuse_session *session;
@@ -74,6 +81,7 @@ struct Fs {
     GHashTable *handles; /* open files -> what frees them, should the end come before RELEASE */
     GHashTable *forwards; /* inode numbers of messages that moved -> their new ones */
     GHashTable *news;     /* inode numbers whose octets are not those the kernel may keep */
+    FsYield yield;
     gboolean is_ending;   /* unmounted, or asked to end */
     guint n_draining;     /* stores that have not said yet that nothing is pending */
     guint drain_timer;    /* a GLib source, or 0 */
@@ -191,6 +199,8 @@ struct FsTask {
     LocalFile *local; /* a reference, or NULL */
     Body *body;       /* a reference, or NULL */
     gboolean is_committed; /* rename.c: what was being written has been sent */
+    gboolean keeps_number; /* rename.c: what has the new name has the inode number it had */
+    gboolean is_done;      /* it went well */
 
     /* task.c's own. */
     struct {
@@ -206,10 +216,10 @@ struct FsTask {
 
 FsTask *fs_task_new(fuse_req_t req, void (*run)(FsTask *task));
 
-/* Announcements for the directories task->ino and task->new_ino wait from now on until the
- * request is answered: for requests that hold their locks in the kernel, before anything is done
- * that would be announced. */
-void fs_task_hold(FsTask *task);
+/* Calls run(), for a request that holds the locks of the directories task->ino and task->new_ino
+ * in the kernel: announcements for them wait until it is answered.  Those for the names themselves
+ * are dropped then, if it went well. */
+void fs_task_run_held(FsTask *task);
 
 /* Steps; fs_task_done() and the task are the StoreFunc and its user data. */
 void fs_task_done(const GError *error, gpointer user);
@@ -248,6 +258,7 @@ void fs_op_statfs(fuse_req_t req, fuse_ino_t ino);
 
 /* An open message or local file. */
 typedef struct FsHandle {
+    fuse_ino_t ino; /* by which the kernel knows what is open */
     Store *store;
     Body *body;       /* the message's octets as they were when it was opened, or NULL */
     guint32 uid;      /* of the message then */
@@ -268,6 +279,12 @@ typedef struct FsHandle {
 
 /* For @req, with nothing to read or write yet. */
 FsHandle *fs_handle_new(fuse_req_t req, Store *store, const struct fuse_file_info *fi);
+/* Answers it with @fi, which names @handle from then on: for OPEN, and with @entry for CREATE.
+ * FALSE: nobody waited, and the handle is gone. */
+gboolean fs_handle_reply(fuse_req_t req, FsHandle *handle, struct fuse_file_info *fi,
+                         const struct fuse_entry_param *entry);
+/* The attributes of what was removed while it is open. */
+gboolean fs_handle_stat(const Fs *fs, fuse_ino_t ino, struct stat *ret_stat);
 void fs_handle_free(gpointer handle);
 static inline FsHandle *fs_handle_of(const struct fuse_file_info *fi)
 {

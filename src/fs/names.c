@@ -51,7 +51,6 @@ static FsTask *name_task(fuse_req_t req, fuse_ino_t parent, const char *name,
 
     task->ino = parent;
     task->name = g_strdup(name);
-    fs_task_hold(task);
     return task;
 }
 
@@ -59,23 +58,18 @@ static FsTask *name_task(fuse_req_t req, fuse_ino_t parent, const char *name,
 
 void fs_create_reply(FsTask *task, LocalFile *local)
 {
-    Fs *fs = task->fs;
     struct fuse_file_info fi = task->fi;
     FsNode node = fs_node_local(local);
     FsHandle *handle = fs_handle_new(task->req, local->store, &fi);
     struct fuse_entry_param entry;
 
     fs_handle_set_local(handle, local);
-    node.is_viewed = fs_is_view(fs, task->ino);
-    fs_entry(fs, &node, &entry);
-    fi.fh = (uint64_t)(uintptr_t)handle;
-    fi.noflush = !handle->is_writer;
-    fs_handle_add(fs, handle, fs_handle_free);
-    if (fuse_reply_create(fs_task_take(task), &entry, &fi) != 0) {
-        /* Interrupted: nobody has it open, and no RELEASE will come. */
+    node.is_viewed = fs_is_view(task->fs, task->ino);
+    fs_entry(task->fs, &node, &entry);
+    handle->ino = entry.ino;
+    task->is_done = TRUE;
+    if (!fs_handle_reply(fs_task_take(task), handle, &fi, &entry))
         local_remove(local);
-        fs_handle_end(fs, handle);
-    }
     local_unref(local);
 }
 
@@ -119,7 +113,7 @@ void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
     FsTask *task = name_task(req, parent, name, run_create);
 
     task->fi = *fi;
-    run_create(task);
+    fs_task_run_held(task);
 }
 
 void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
@@ -206,7 +200,7 @@ void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     if (fs_is_virtual(parent))
         virtual_unlink(req, parent, name);
     else
-        run_unlink(name_task(req, parent, name, run_unlink));
+        fs_task_run_held(name_task(req, parent, name, run_unlink));
 }
 
 /* -- Directories ------------------------------------------------------------------------------- */
@@ -225,6 +219,7 @@ static void after_mkdir(FsTask *task)
     if (found.kind == INODE_VIEW && found.item == VIEW_MAILDIR)
         fs_view_hide(task->fs, &found);
     fs_entry(task->fs, &found, &entry);
+    task->is_done = TRUE;
     (void)fuse_reply_entry(fs_task_take(task), &entry);
 }
 
@@ -272,7 +267,7 @@ static void run_mkdir(FsTask *task)
 
 void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    run_mkdir(name_task(req, parent, name, run_mkdir));
+    fs_task_run_held(name_task(req, parent, name, run_mkdir));
 }
 
 /* cur, new and tmp come and go with their Maildir; tools that remove one begin with them. */
@@ -317,5 +312,5 @@ void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     if (fs_is_virtual(parent))
         virtual_rmdir(req, parent, name);
     else
-        run_rmdir(name_task(req, parent, name, run_rmdir));
+        fs_task_run_held(name_task(req, parent, name, run_rmdir));
 }

@@ -279,13 +279,28 @@ static void announce_message(Fs *fs, Store *store, Mailbox *mailbox, const Messa
     directory_changed(fs, store, mailbox);
 }
 
+/* Whoever wrote the file has it by this name already. */
+static gboolean is_known(const Fs *fs, Store *store, Mailbox *mailbox, guint64 item,
+                         const char *name)
+{
+    FsNode directory = fs_node_mailbox(store, mailbox), node;
+
+    if (!fs_find(fs, &directory, name, &node) || node.kind != INODE_MESSAGE)
+        return FALSE;
+    return node.local ? node.local->item == item : node.message->item == item;
+}
+
 static void on_message_added(Store *store, Mailbox *mailbox, Message *message, gpointer user)
 {
     Fs *fs = user;
 
     fs_event(fs, "new", store, mailbox, message->name);
     fs_view_arrived(fs, store, mailbox, message);
-    announce_message(fs, store, mailbox, message);
+    if (local_find_item(store, mailbox, message->item) &&
+        is_known(fs, store, mailbox, message->item, message->name))
+        notifier_inode(fs->notifier, fs_ino_message(store, mailbox, message));
+    else
+        announce_message(fs, store, mailbox, message);
 }
 
 static void on_message_removed(Store *store, Mailbox *mailbox, Message *message, gpointer user)
@@ -332,10 +347,10 @@ static void on_local_changed(Store *store, Mailbox *mailbox, guint64 item, const
 
     g_hash_table_add(fs->news, g_memdup2(&key, sizeof key));
     fs_view_touch(fs, store, mailbox);
-    notifier_entry(fs->notifier, fs_ino_mailbox(fs, store, mailbox), name);
     notifier_inode(fs->notifier, ino);
-    mailbox_touch(mailbox, g_get_real_time() / G_USEC_PER_SEC);
     directory_changed(fs, store, mailbox);
+    if (!is_known(fs, store, mailbox, item, name))
+        notifier_entry(fs->notifier, fs_ino_mailbox(fs, store, mailbox), name);
 }
 
 static void on_mailbox_changed(Store *store, Mailbox *mailbox, gpointer user)

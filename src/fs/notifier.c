@@ -18,6 +18,7 @@ struct Notifier {
     GQueue queue;      /* of Note */
     GHashTable *known; /* the same notes, to find duplicates */
     GHashTable *held;  /* inode -> count */
+    guint64 sending;   /* the directory whose entry is being announced now, or 0 */
     gboolean is_stopping;
     int is_ended; /* atomic */
 };
@@ -72,9 +73,11 @@ static gpointer run(gpointer data)
             g_cond_wait(&notifier->changed, &notifier->lock);
             continue;
         }
+        notifier->sending = *note->name ? note->inode : 0;
         g_mutex_unlock(&notifier->lock);
         send_note(notifier, note);
         g_mutex_lock(&notifier->lock);
+        notifier->sending = 0;
     }
     g_mutex_unlock(&notifier->lock);
     g_atomic_int_set(&notifier->is_ended, 1);
@@ -150,15 +153,36 @@ void notifier_inode(Notifier *notifier, guint64 inode)
     push(notifier, inode, "");
 }
 
-void notifier_hold(Notifier *notifier, guint64 directory)
+void notifier_drop_entry(Notifier *notifier, guint64 directory, const char *name)
 {
+    gsize length = strlen(name) + 1;
+    g_autofree Note *wanted = g_malloc(sizeof *wanted + length);
+    Note *note;
+
+    wanted->inode = directory;
+    memcpy(wanted->name, name, length);
+    g_mutex_lock(&notifier->lock);
+    note = g_hash_table_lookup(notifier->known, wanted);
+    if (note) {
+        g_hash_table_remove(notifier->known, note);
+        g_queue_remove(&notifier->queue, note);
+        g_free(note);
+    }
+    g_mutex_unlock(&notifier->lock);
+}
+
+gboolean notifier_hold(Notifier *notifier, guint64 directory)
+{
+    gboolean is_sending;
     guint n;
 
     g_mutex_lock(&notifier->lock);
     n = GPOINTER_TO_UINT(g_hash_table_lookup(notifier->held, &directory));
     g_hash_table_insert(notifier->held, g_memdup2(&directory, sizeof directory),
                         GUINT_TO_POINTER(n + 1));
+    is_sending = notifier->sending == directory;
     g_mutex_unlock(&notifier->lock);
+    return is_sending;
 }
 
 void notifier_release(Notifier *notifier, guint64 directory)

@@ -28,6 +28,10 @@ void notifier_entry(Notifier *notifier, guint64 directory, const char *name);
 /* The attributes of an inode changed (never its octets: bodies do not change). */
 void notifier_inode(Notifier *notifier, guint64 inode);
 
-/* Between the two, announcements for the directory wait. */
-void notifier_hold(Notifier *notifier, guint64 directory);
+/* Between the two, announcements for the directory wait.  TRUE: one is being sent at this moment,
+ * and so waits in the kernel for the lock that the request holds. */
+gboolean notifier_hold(Notifier *notifier, guint64 directory);
 void notifier_release(Notifier *notifier, guint64 directory);
+
+/* What is queued for the entry is not needed: the kernel learns the same from an answer. */
+void notifier_drop_entry(Notifier *notifier, guint64 directory, const char *name);

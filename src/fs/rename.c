@@ -324,6 +324,7 @@ static void run_rename(FsTask *task)
     Rename rename;
     int errnum = look(task, &rename);
 
+    task->keeps_number = rename.is_near || rename.source.kind == INODE_DIRECTORY;
     if (errnum)
         fs_task_end(task, errnum);
     else if (rename.source.kind == INODE_DIRECTORY)
@@ -349,6 +350,5 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
     task->new_ino = new_parent;
     task->new_name = g_strdup(new_name);
     task->flags = flags;
-    fs_task_hold(task);
-    task->run(task);
+    fs_task_run_held(task);
 }

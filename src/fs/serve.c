@@ -300,6 +300,7 @@ static void fs_free(Fs *fs)
     g_ptr_array_unref(fs->stores);
     g_hash_table_unref(fs->forwards);
     g_hash_table_unref(fs->news);
+    g_free(fs->yield.name);
     fs_events_free(fs->events);
     virtual_nodes_free(fs->virtuals);
     fs_views_free(fs->views);

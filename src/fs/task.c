@@ -16,12 +16,48 @@
 /* No request needs more; one that does runs in a circle, as when others undo what it does. */
 enum { MAX_STEPS = 8 };
 
-void fs_task_hold(FsTask *task)
+/* -- Announcements ----------------------------------------------------------------------------- */
+
+/* An announcement that waits in the kernel for a lock of this request would wait for as long as the
+ * request does; nobody else would hear of anything meanwhile, and if the process were killed, its
+ * thread could not end.  ESTALE makes the kernel let the lock go and ask once more (a second ESTALE
+ * would be the caller's, so it is given only once). */
+static gboolean must_yield(FsTask *task, gboolean is_announcing)
 {
+    FsYield *yield = &task->fs->yield;
+    pid_t pid = fuse_req_ctx(task->req)->pid;
+    gboolean is_second =
+        yield->name && yield->pid == pid && yield->ino == task->ino &&
+        g_str_equal(yield->name, task->name);
+
+    g_clear_pointer(&yield->name, g_free);
+    if (!is_announcing || is_second)
+        return FALSE;
+    *yield = (FsYield){pid, task->ino, g_strdup(task->name)};
+    return TRUE;
+}
+
+void fs_task_run_held(FsTask *task)
+{
+    gboolean is_announcing = notifier_hold(task->fs->notifier, task->ino);
+
     task->step.is_holding = TRUE;
-    notifier_hold(task->fs->notifier, task->ino);
-    if (task->new_ino)
-        notifier_hold(task->fs->notifier, task->new_ino);
+    if (task->new_ino && notifier_hold(task->fs->notifier, task->new_ino))
+        is_announcing = TRUE;
+    if (must_yield(task, is_announcing))
+        fs_task_end(task, ESTALE);
+    else
+        task->run(task);
+}
+
+/* The kernel learns from the answer what became of the names. */
+static void drop_announcements(FsTask *task)
+{
+    Notifier *notifier = task->fs->notifier;
+
+    notifier_drop_entry(notifier, task->ino, task->name);
+    if (task->new_name && task->keeps_number)
+        notifier_drop_entry(notifier, task->new_ino, task->new_name);
 }
 
 static void task_free(FsTask *task)
@@ -145,6 +181,8 @@ fuse_req_t fs_task_take(FsTask *task)
 {
     fuse_req_t req = task->req;
 
+    if (task->step.is_holding && task->is_done)
+        drop_announcements(task);
     if (task->step.wait)
         (void)fs_wait_end(task->step.wait);
     task_free(task);
@@ -153,6 +191,7 @@ fuse_req_t fs_task_take(FsTask *task)
 
 void fs_task_end(FsTask *task, int errnum)
 {
+    task->is_done = errnum == 0;
     (void)fuse_reply_err(fs_task_take(task), errnum);
 }
 
