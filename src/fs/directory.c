@@ -177,7 +177,7 @@ static void lookup(fuse_req_t req, fuse_ino_t parent, const char *name, gboolean
     FsNode node, found;
 
     if (!fs_node(fs, parent, &node))
-        (void)fuse_reply_err(req, ENOENT);
+        (void)fuse_reply_err(req, ESTALE);
     else if (parent == FUSE_ROOT_ID && g_str_equal(name, VIRTUAL_NAME))
         reply_virtual(req, VIRTUAL_DIRECTORY);
     else if (node.kind == INODE_TOP)
@@ -223,7 +223,7 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         if (fs_handle_stat(fs, ino, &st))
             (void)fuse_reply_attr(req, &st, 0);
         else
-            (void)fuse_reply_err(req, fi ? ESTALE : ENOENT);
+            (void)fuse_reply_err(req, ESTALE);
         return;
     }
     fs_stat(fs, &node, &st);
@@ -255,7 +255,7 @@ void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     FsNode node;
 
     if (!fs_node(fs_of(req), ino, &node)) {
-        (void)fuse_reply_err(req, ENOENT);
+        (void)fuse_reply_err(req, ESTALE);
         return;
     }
     if (!needs_listing(&node) || store_is_ready(node.store, node.mailbox)) {
@@ -435,7 +435,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, gboo
     FsNode node;
 
     if (!fs_node(listing.fs, ino, &node)) {
-        (void)fuse_reply_err(req, ENOENT);
+        (void)fuse_reply_err(req, ESTALE);
         return;
     }
     listing.buffer = buffer = g_malloc(size);

@@ -343,7 +343,7 @@ void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     FsNode node;
 
     if (!fs_node(fs_of(req), ino, &node))
-        (void)fuse_reply_err(req, ENOENT);
+        (void)fuse_reply_err(req, ESTALE);
     else if (node.kind == INODE_VIRTUAL)
         virtual_open(req, node.item, fi);
     else if (node.kind != INODE_MESSAGE)

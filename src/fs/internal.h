@@ -128,7 +128,9 @@ static inline gboolean fs_is_virtual(fuse_ino_t ino)
     return inode_unpack(ino, &inode) && inode.kind == INODE_VIRTUAL;
 }
 
-/* FALSE when what the number named is gone.  A message that moved is found in its new place. */
+/* FALSE when what the number named is gone.  A message that moved is found in its new place.  The
+ * answer is ESTALE then, with which the kernel looks the path up once more before it tells anybody:
+ * the name may be another's by now, and the announcement on its way. */
 gboolean fs_node(const Fs *fs, fuse_ino_t ino, FsNode *ret_node);
 
 fuse_ino_t fs_ino_mailbox(const Fs *fs, const Store *store, const Mailbox *mailbox);

@@ -31,7 +31,7 @@ static gboolean find_name(FsTask *task, FsNode *ret_parent, FsNode *ret_node)
 {
     *ret_node = (FsNode){0};
     if (!fs_node(task->fs, task->ino, ret_parent)) {
-        fs_task_end(task, ENOENT);
+        fs_task_end(task, ESTALE);
         return FALSE;
     }
     /* .mailfs and the accounts of a mount are not anybody's to change. */

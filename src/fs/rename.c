@@ -301,7 +301,7 @@ static int look(FsTask *task, Rename *ret_rename)
     *ret_rename = (Rename){0};
     if (!fs_node(task->fs, task->ino, &ret_rename->from) ||
         !fs_node(task->fs, task->new_ino, &ret_rename->to))
-        return ENOENT;
+        return ESTALE;
     /* What was lost may be found again: mv(1) then copies it and removes it there. */
     if (ret_rename->from.kind == INODE_VIRTUAL && ret_rename->to.kind == INODE_DIRECTORY)
         return EXDEV;

@@ -76,7 +76,7 @@ static void reply_attr(FsTask *task)
     struct stat st;
 
     if (!fs_node(fs, ino, &node)) {
-        fs_task_end(task, task->handle ? ESTALE : ENOENT);
+        fs_task_end(task, ESTALE);
         return;
     }
     if (node.kind == INODE_MESSAGE)
@@ -117,7 +117,7 @@ static void run_truncate_path(FsTask *task)
     FsNode node;
 
     if (!fs_node(task->fs, task->ino, &node)) {
-        fs_task_end(task, ENOENT);
+        fs_task_end(task, ESTALE);
         return;
     }
     if (!(node.local && node.local->kind == LOCAL_SCRATCH) &&
@@ -187,7 +187,7 @@ void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set
     FsNode node;
 
     if (!fs_node(fs, ino, &node)) {
-        (void)fuse_reply_err(req, fi ? ESTALE : ENOENT);
+        (void)fuse_reply_err(req, ESTALE);
         return;
     }
     /* `echo ... > .mailfs/control` may truncate before it writes. */

@@ -214,7 +214,7 @@ static int find(const Fs *fs, fuse_ino_t ino, FsNode *ret_node)
     if (!is_on)
         return ENOSYS;
     if (!fs_node(fs, ino, ret_node))
-        return ENOENT;
+        return ESTALE;
     return ret_node->kind == INODE_MESSAGE && store_config(ret_node->store)->xattr ? 0 : ENODATA;
 }
 
