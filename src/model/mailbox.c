@@ -158,9 +158,14 @@ UidSet *mailbox_uids(const Mailbox *mailbox)
 {
     UidSet *uids = uid_set_new();
 
-    for (guint i = 0; i < mailbox->messages->len; i++)
+    for (guint i = 0; i < mailbox_n_given(mailbox); i++)
         uid_set_add(uids, mailbox_nth(mailbox, i)->uid);
     return uids;
+}
+
+guint mailbox_n_given(const Mailbox *mailbox)
+{
+    return mailbox_lower_bound(mailbox, MESSAGE_UID_PENDING);
 }
 
 guint mailbox_count_unseen(const Mailbox *mailbox)

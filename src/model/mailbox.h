@@ -84,7 +84,9 @@ GPtrArray *mailbox_steal_all(Mailbox *mailbox);
 /* Marks membership or a name as changed: moves the directory's mtime, strictly forward. */
 void mailbox_touch(Mailbox *mailbox, gint64 now);
 
+/* Those that a server has given: not of messages that are still to come. */
 UidSet *mailbox_uids(const Mailbox *mailbox);
+guint mailbox_n_given(const Mailbox *mailbox); /* how many */
 guint mailbox_count_unseen(const Mailbox *mailbox);
 
 /* "INBOX/Projects": the labels from the top.  The caller owns it; "" for the root. */

@@ -20,6 +20,16 @@ Message *message_new(void)
     return g_new0(Message, 1);
 }
 
+Message *message_copy(const Message *message)
+{
+    Message *copy = g_memdup2(message, sizeof *message);
+
+    copy->name = g_strdup(message->name);
+    if (copy->keywords)
+        g_ref_string_acquire(copy->keywords);
+    return copy;
+}
+
 void message_free(Message *message)
 {
     if (!message)

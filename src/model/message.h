@@ -38,10 +38,17 @@ typedef struct {
     guint8 is_suspect : 1; /* cached before an unclean end: verify before use */
     guint8 is_size_news : 1; /* size was corrected since somebody opened it last */
     guint8 is_hidden : 1;  /* removed by us, where the server could not expunge it alone */
+    guint8 is_pending : 1; /* a change that waits is about it: it is hidden, or (its uid is
+                            * MESSAGE_UID_PENDING or more) still to come */
     guint8 is_withheld : 1; /* the server did not give its body: not asked for unasked again */
 } Message;
 
+/* Numbers from here on stand for UIDs that a server has not given yet.  Its own are far below: a
+ * million messages a day would take 11 years to come here. */
+#define MESSAGE_UID_PENDING 0xf0000000u
+
 Message *message_new(void);
+Message *message_copy(const Message *message);
 void message_free(Message *message); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Message, message_free)
 

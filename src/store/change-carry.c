@@ -10,23 +10,29 @@
 
 /* -- Arriving ---------------------------------------------------------------------------------- */
 
-static Message *copy_row(const Message *row)
+/* How it is to look in the target. */
+static void dress(Change *change, Message *message, const Message *expected)
 {
-    Message *copy = message_new();
+    const char *name = expected ? expected->name : change->entry->name;
+    gboolean goes_on = expected && expected->is_hidden;
 
-    *copy = *row;
-    copy->name = g_strdup(row->name);
-    if (copy->keywords)
-        g_ref_string_acquire(copy->keywords);
-    return copy;
+    message->is_hidden = message->is_pending = goes_on ? 1 : 0;
+    message->is_withheld = FALSE;
+    message->appeared = store_now();
+    if (name) {
+        g_free(message->name);
+        message->name = g_strdup(name);
+    }
+    if (expected) {
+        message->mode = expected->mode;
+        message->mtime = expected->mtime;
+    }
 }
 
-/* The name in the target.  A single one may have been given a new one, which the message that it
- * replaces gives up. */
-static char *choose_name(Change *change, DiskBatch *batch, Mailbox *target, const Message *message)
+/* The name, or one like it if it is taken; but the message that it replaces gives it up. */
+static char *choose_name(Change *change, DiskBatch *batch, Mailbox *target, const char *wanted)
 {
     const JournalEntry *entry = change->entry;
-    const char *wanted = entry->name ? entry->name : message->name;
     Message *holder = mailbox_find_name(target, wanted);
 
     if (holder && entry->item && holder->item == entry->item) {
@@ -58,12 +64,10 @@ static Message *place(Change *change, DiskBatch *batch, Mailbox *target, Message
     guint32 uidvalidity = change->entry->target_uidvalidity;
 
     take_over(change, batch, target, message);
-    name = choose_name(change, batch, target, message);
+    name = choose_name(change, batch, target, message->name);
     g_free(message->name);
     message->name = g_steal_pointer(&name);
     message->item = body->to_item;
-    message->appeared = store_now();
-    message->is_hidden = message->is_withheld = FALSE;
     if (message->is_cached)
         message->is_cached = disk_move_body(change->store->disk, body) ? 1 : 0;
     disk_batch_put_message(batch, target->number, uidvalidity, message);
@@ -99,6 +103,20 @@ static gboolean is_known(const Change *change, const Mailbox *target, const Jour
            !mailbox_find_item(target, each->new_item);
 }
 
+/* What people made, while there was no connection, of the row that stood for it: another name, a
+ * mode, a time; or it is to go on to somewhere else. */
+static Message *take_expected(Change *change, Mailbox *target, const JournalMessage *each)
+{
+    const Message *expected = target ? mailbox_find_item(target, each->new_item) : NULL;
+    Message *copy;
+
+    if (!expected || expected->uid < MESSAGE_UID_PENDING)
+        return NULL;
+    copy = message_copy(expected);
+    change_forget_expected(change->store, target, each->new_item);
+    return copy;
+}
+
 static Message *take_out(Change *change, DiskBatch *batch, Mailbox *from, Message *row)
 {
     change_unpark(change->store, batch, from, row->item);
@@ -113,7 +131,9 @@ gboolean change_carry_over(Change *change, DiskBatch *batch, const JournalMessag
     Store *store = change->store;
     Mailbox *from = change_mailbox(change), *to = change_target(change);
     Message *row = from ? change_message(change, each) : NULL, *message;
-    gboolean is_copy = change->entry->kind == JOURNAL_COPY || (row && row->is_hidden);
+    gboolean is_marked = row && row->is_hidden && !row->is_pending;
+    gboolean is_copy = change->entry->kind == JOURNAL_COPY || is_marked;
+    g_autoptr(Message) expected = take_expected(change, to, each);
     g_autofree char *name = NULL;
     StoreMoved moved;
     DiskBodyMove body;
@@ -128,8 +148,8 @@ gboolean change_carry_over(Change *change, DiskBatch *batch, const JournalMessag
     name = g_strdup(row->name);
     body = (DiskBodyMove){from->number, to->number, each->item, each->new_item, is_copy};
     if (is_copy) {
-        message = copy_row(row);
-        if (row->is_hidden) /* marked for removal after the copy was made */
+        message = message_copy(row);
+        if (is_marked) /* for removal, after the copy was made */
             message->flags &= (guint16)~MESSAGE_DELETED;
     } else {
         message = take_out(change, batch, from, row);
@@ -138,6 +158,7 @@ gboolean change_carry_over(Change *change, DiskBatch *batch, const JournalMessag
             store->params.observer->message_removed(store, from, message, store->params.user);
     }
     message->uid = each->new_uid;
+    dress(change, message, expected);
     message = place(change, batch, to, message, &body);
     if (!is_copy)
         disk_batch_remove_message(batch, from->number, each->item);

@@ -386,14 +386,6 @@ static void ask_copy(Change *change, Mailbox *from, const Message *twin)
     change_send(change, JOURNAL_SENT, job);
 }
 
-static guint32 first_possible_uid(const Mailbox *mailbox)
-{
-    guint n = mailbox_n_messages(mailbox);
-    guint32 highest = n > 0 ? mailbox_nth(mailbox, n - 1)->uid : 0;
-
-    return MAX(mailbox->uidnext, highest < G_MAXUINT32 ? highest + 1 : highest);
-}
-
 static void begin(Change *change)
 {
     Mailbox *mailbox = change_mailbox(change), *from = NULL;
@@ -406,7 +398,7 @@ static void begin(Change *change)
         return;
     }
     change->entry->uidvalidity = mailbox->uidvalidity;
-    change->entry->uidnext = first_possible_uid(mailbox);
+    change->entry->uidnext = change_first_possible_uid(mailbox);
     inherit(change, find_old(change, mailbox));
     FAULT("create-begin");
     twin = find_twin(change, &from);

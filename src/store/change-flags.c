@@ -68,7 +68,7 @@ static void apply_one(Change *change, DiskBatch *batch, Mailbox *mailbox, Messag
     store->params.observer->message_changed(store, mailbox, message, store->params.user);
 }
 
-static void apply(Change *change, DiskBatch *batch)
+void change_apply_flags(Change *change, DiskBatch *batch)
 {
     Mailbox *mailbox = change_mailbox(change);
     const GArray *messages = change->entry->messages;
@@ -122,11 +122,16 @@ static void answered(Change *change, Job *job, const GError *error)
         return;
     }
     batch = disk_batch_new();
-    apply(change, batch);
+    change_apply_flags(change, batch);
     change_finish(change, batch);
 }
 
-const ChangeOps change_flags_ops = {step, answered, NULL};
+static void undo(Change *change, const GError *error)
+{
+    change_unshow(change);
+}
+
+const ChangeOps change_flags_ops = {step, answered, undo};
 
 /* -- Asking ------------------------------------------------------------------------------------ */
 

@@ -12,6 +12,7 @@
  *   change-flags.c     FLAGS
  *   change-mailbox.c   MAILBOX
  *   change-set.c       what changes of messages have in common
+ *   change-show.c      what the model shows of changes that wait
  *   change-recover.c   the start: what journal and staging hold
  *   local.c            local files
  *
@@ -67,6 +68,7 @@ struct Change {
     StoreWait *ready;     /* for its mailbox's listing, before its turn */
     guint16 twin_mailbox; /* CREATE: a message with the same octets, or 0 */
     guint64 twin_item;
+    gboolean is_shown;    /* change_show() */
     gpointer own;         /* the machine's, for this run; freed with the change */
     GDestroyNotify own_free;
 };
@@ -194,6 +196,10 @@ void change_add_messages(Change *change, const GPtrArray *messages, Mailbox *tar
  * out. */
 void change_refresh(Change *change);
 JournalMessage *change_find_uid(const Change *change, guint32 uid); /* or NULL */
+/* A lower bound for the UIDs of what comes into @mailbox from now on; 0: nothing is known. */
+guint32 change_first_possible_uid(const Mailbox *mailbox);
+/* The row, unless its message is still to come. */
+void change_put_row(DiskBatch *batch, const Mailbox *mailbox, const Message *message);
 
 /* Takes a message that another one replaced out of the model and off the disk, with its body, and
  * tells the observer.  If it was parked, its octets stay as the editor's backup. */
@@ -202,6 +208,18 @@ void change_drop_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Messa
 void change_remove_row(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
 /* It is still on the server, marked \Deleted, but nobody is to see it. */
 void change_hide_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message);
+
+/* -- change-show.c ----------------------------------------------------------------------------- */
+
+/* Shows what was queued, as soon as the rows it needs are here; all that is queued. */
+void change_show(Change *change);
+void store_changes_show(Store *store);
+/* Takes it back. */
+void change_unshow(Change *change);
+/* The row that stood for what is here now, or will not come. */
+void change_forget_expected(Store *store, Mailbox *mailbox, guint64 item);
+/* @mailbox is still to be made: that no LIST has it means nothing. */
+gboolean store_is_expected(const Store *store, const Mailbox *mailbox);
 
 /* -- change-transfer.c ------------------------------------------------------------------------- */
 
@@ -226,6 +244,8 @@ gboolean change_claims(Store *store, const Mailbox *mailbox, const Message *mess
 /* @now and @add without @remove: all blank-separated, NULL for none; the answer sorted.  The caller
  * owns it. */
 char *change_merge_keywords(const char *now, const char *add, const char *remove);
+
+void change_apply_flags(Change *change, DiskBatch *batch);
 
 /* -- change-mailbox.c -------------------------------------------------------------------------- */
 

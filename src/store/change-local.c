@@ -145,7 +145,7 @@ void change_rename_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Mes
 
     mailbox_rename(mailbox, message, name);
     message->appeared = store_now();
-    disk_batch_put_message(batch, mailbox->number, mailbox->uidvalidity, message);
+    change_put_row(batch, mailbox, message);
     mailbox_touch(mailbox, store_now());
     store->params.observer->message_moved(store, &moved, store->params.user);
 }
@@ -246,7 +246,7 @@ void store_set_local(Store *store, Mailbox *mailbox, Message *message, guint16 m
     if (mtime)
         message->mtime = mtime;
     message->appeared = store_now();
-    disk_batch_put_message(batch, mailbox->number, mailbox->uidvalidity, message);
+    change_put_row(batch, mailbox, message);
     disk_submit(store->disk, batch, NULL, NULL);
     store->params.observer->message_changed(store, mailbox, message, store->params.user);
 }

@@ -195,8 +195,11 @@ static void apply(Store *store, const JournalEntry *entry)
 
     switch ((MailboxVerb)entry->verb) {
     case MAILBOX_CREATE:
-        if (!change_mailbox_appeared(store, entry->wire, &error))
+        mailbox = change_mailbox_appeared(store, entry->wire, &error);
+        if (!mailbox)
             g_warning("%s: %s", store->account->id, error->message);
+        else if (mailbox->uidvalidity == 0)
+            mailbox->is_listed = FALSE; /* it was only shown as if it were */
         break;
     case MAILBOX_DELETE:
         if (mailbox)
@@ -309,12 +312,21 @@ static void answered(Change *change, Job *job, const GError *error)
     }
 }
 
-const ChangeOps change_mailbox_ops = {step, answered, NULL};
+static void undo(Change *change, const GError *error)
+{
+    Mailbox *mailbox = account_find_wire(change->store->account, change->entry->wire);
+
+    if (change->is_shown && change->entry->verb == MAILBOX_CREATE && mailbox)
+        store_remove_mailbox(change->store, mailbox);
+    change->is_shown = FALSE;
+}
+
+const ChangeOps change_mailbox_ops = {step, answered, undo};
 
 /* -- Asking ------------------------------------------------------------------------------------ */
 
-/* Directories are not queued: nothing could be shown of them, and what is put into them could not
- * be either. */
+/* A new directory can be queued, but not that one goes or has another name: of what is in it, or
+ * came into it meanwhile, nobody could tell. */
 static gboolean may_change(Store *store, GError **error)
 {
     if (!store_may_change(store, NULL, error))
@@ -336,7 +348,7 @@ StoreChange *store_create_mailbox(Store *store, Mailbox *parent, const char *nam
     g_autoptr(GError) error = NULL;
     Change *change;
 
-    if (!may_change(store, &error) || !may_be_named(store, parent, name, &error))
+    if (!store_may_change(store, NULL, &error) || !may_be_named(store, parent, name, &error))
         return change_answer(store, error, func, user);
     change = new_change(store, MAILBOX_CREATE);
     change->entry->wire = wire_of(store, parent, name);

@@ -208,7 +208,12 @@ static void answered(Change *change, Job *job, const GError *error)
         change_finish(change, batch);
 }
 
-const ChangeOps change_expunge_ops = {step, answered, NULL};
+static void undo(Change *change, const GError *error)
+{
+    change_unshow(change);
+}
+
+const ChangeOps change_expunge_ops = {step, answered, undo};
 
 /* -- Asking ------------------------------------------------------------------------------------ */
 

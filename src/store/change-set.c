@@ -63,7 +63,8 @@ void change_refresh(Change *change)
         JournalMessage *each = &g_array_index(messages, JournalMessage, i - 1);
         const Message *message = change_message(change, each);
 
-        if (message)
+        /* What was to come and did not is as if it had gone. */
+        if (message && message->uid < MESSAGE_UID_PENDING)
             set_guard(change, each, message);
         else
             g_array_remove_index(messages, i - 1);
@@ -89,7 +90,21 @@ JournalMessage *change_find_uid(const Change *change, guint32 uid)
     return NULL;
 }
 
+guint32 change_first_possible_uid(const Mailbox *mailbox)
+{
+    guint n = mailbox_n_given(mailbox);
+    guint32 highest = n > 0 ? mailbox_nth(mailbox, n - 1)->uid : 0;
+
+    return MAX(mailbox->uidnext, n > 0 ? highest + 1 : 0);
+}
+
 /* -- Rows -------------------------------------------------------------------------------------- */
+
+void change_put_row(DiskBatch *batch, const Mailbox *mailbox, const Message *message)
+{
+    if (message->uid < MESSAGE_UID_PENDING)
+        disk_batch_put_message(batch, mailbox->number, mailbox->uidvalidity, message);
+}
 
 /* An editor's backup of what is no more: the octets stay under the name they have. */
 static void keep_backup(Store *store, Mailbox *mailbox, const Message *message)

@@ -292,14 +292,6 @@ static void look(Change *change)
 
 /* -- Asking the server ------------------------------------------------------------------------- */
 
-static guint32 first_possible_uid(const Mailbox *mailbox)
-{
-    guint n = mailbox_n_messages(mailbox);
-    guint32 highest = n > 0 ? mailbox_nth(mailbox, n - 1)->uid : 0;
-
-    return MAX(mailbox->uidnext, n > 0 && highest < G_MAXUINT32 ? highest + 1 : highest);
-}
-
 /* Those that are not over there, as far as anybody knows. */
 static void ask_copy(Change *change)
 {
@@ -377,7 +369,7 @@ static void begin(Change *change)
     g_free(entry->target);
     entry->target = g_strdup(target->wire);
     entry->target_uidvalidity = target->uidvalidity;
-    entry->uidnext = first_possible_uid(target);
+    entry->uidnext = change_first_possible_uid(target);
     for (guint i = 0; i < entry->messages->len; i++)
         if (!nth(change, i)->new_item)
             nth(change, i)->new_item = change_new_item(target);
@@ -587,7 +579,12 @@ static void answered(Change *change, Job *job, const GError *error)
     }
 }
 
-const ChangeOps change_transfer_ops = {step, answered, NULL};
+static void undo(Change *change, const GError *error)
+{
+    change_unshow(change);
+}
+
+const ChangeOps change_transfer_ops = {step, answered, undo};
 
 /* -- Asking ------------------------------------------------------------------------------------ */
 

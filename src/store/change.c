@@ -412,6 +412,7 @@ static void give_back(Change *change)
     store_fail_offline(store, &error);
     if (may_queue(store)) {
         change->was_queued = TRUE;
+        change_show(change);
         change_answer_all(change, NULL);
     } else if (change->entry->state == JOURNAL_PREP && change->entry->kind != JOURNAL_CREATE &&
                change->waiters->len > 0) {

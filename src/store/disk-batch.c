@@ -80,16 +80,6 @@ void disk_batch_remove_mailbox(DiskBatch *batch, guint16 mailbox)
     disk_batch_add(batch, &(DiskChange){.kind = CHANGE_REMOVE_MAILBOX, .mailbox = mailbox});
 }
 
-static Message *message_copy(const Message *message)
-{
-    Message *copy = g_memdup2(message, sizeof *message);
-
-    copy->name = g_strdup(message->name);
-    if (copy->keywords)
-        g_ref_string_acquire(copy->keywords);
-    return copy;
-}
-
 void disk_batch_put_message(DiskBatch *batch, guint16 mailbox, guint32 uidvalidity,
                             const Message *message)
 {

@@ -388,6 +388,11 @@ Body *store_open_body(Store *store, Mailbox *mailbox, Message *message, GError *
                   message->name, message->size, LIMIT_MESSAGE);
         return NULL;
     }
+    if (message->uid >= MESSAGE_UID_PENDING) {
+        mail_fail(error, MAIL_ERROR_BUSY, "%s is still to be moved here on the server, and was "
+                  "not in the cache", message->name);
+        return NULL;
+    }
     if (store->link > LINK_ONLINE || !store->backend) {
         store_fail_offline(store, error);
         return NULL;

@@ -92,12 +92,12 @@ void store_remove_mailbox(Store *store, Mailbox *mailbox)
 }
 
 /* A container that was made because something lay below it, and where nothing does any more. */
-static gboolean is_needed(const Mailbox *mailbox, GHashTable *listed)
+static gboolean is_needed(const Store *store, const Mailbox *mailbox, GHashTable *listed)
 {
-    if (g_hash_table_contains(listed, mailbox->wire))
+    if (g_hash_table_contains(listed, mailbox->wire) || store_is_expected(store, mailbox))
         return TRUE;
     for (guint i = 0; i < mailbox->children->len; i++)
-        if (is_needed(g_ptr_array_index(mailbox->children, i), listed))
+        if (is_needed(store, g_ptr_array_index(mailbox->children, i), listed))
             return TRUE;
     return FALSE;
 }
@@ -107,9 +107,10 @@ static void remove_unlisted(Store *store, Mailbox *parent, GHashTable *listed)
     for (guint i = parent->children->len; i > 0; i--) {
         Mailbox *child = g_ptr_array_index(parent->children, i - 1);
 
-        if (!is_needed(child, listed)) {
+        if (!is_needed(store, child, listed)) {
             store_remove_mailbox(store, child);
-        } else if (!g_hash_table_contains(listed, child->wire) && !child->is_container) {
+        } else if (!g_hash_table_contains(listed, child->wire) && !child->is_container &&
+                   !store_is_expected(store, child)) {
             make_container(store, child);
             remove_unlisted(store, child, listed);
         } else {

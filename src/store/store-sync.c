@@ -186,7 +186,7 @@ static void change_flags(SyncRun *run, DiskBatch *batch, guint32 uid, guint16 fl
     if (!message || !set_flags(message, flags, keywords))
         return;
     message->appeared = store_now();
-    if (message->is_hidden && !(flags & MESSAGE_DELETED)) {
+    if (message->is_hidden && !message->is_pending && !(flags & MESSAGE_DELETED)) {
         /* Somebody wants to have it back. */
         message->is_hidden = FALSE;
         disk_batch_put_message(batch, run->mailbox->number, run->uidvalidity, message);
@@ -261,7 +261,7 @@ static void remove_message(SyncRun *run, DiskBatch *batch, Message *message)
     Store *store = run->store;
     g_autoptr(Message) owned = NULL;
 
-    if (change_claims(store, run->mailbox, message))
+    if (message->uid >= MESSAGE_UID_PENDING || change_claims(store, run->mailbox, message))
         return;
     owned = mailbox_steal(run->mailbox, message);
     change_unpark(store, batch, run->mailbox, owned->item);
@@ -618,6 +618,7 @@ static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, con
         return;
     mailbox->load = MAILBOX_LOADED;
     change_restore_parked(store, mailbox);
+    store_changes_show(store);
     if (error) {
         g_warning("%s: the cache of %s is damaged (%s); listing it again", store->account->id,
                   mailbox->wire, error->message);
@@ -647,7 +648,7 @@ static void run_sync(SyncRun *run)
     job->mailbox = mailbox->number;
     job->wire = g_strdup(mailbox->wire);
     job->known.uids = mailbox_uids(mailbox);
-    job->known.n_messages = mailbox_n_messages(mailbox);
+    job->known.n_messages = mailbox_n_given(mailbox);
     job->known.want_names = store->params.config->names == CONFIG_NAMES_FULL;
     if (mailbox->is_listed) {
         job->known.uidvalidity = mailbox->uidvalidity;

@@ -449,6 +449,7 @@ void store_start(Store *store)
     if (store->changes)
         g_message("%s: %u changes of the run before go on", store->account->id,
                   g_list_length(store->changes));
+    store_changes_show(store);
     store->backend = store->ops->start(&params);
 }
 

@@ -27,6 +27,7 @@ typedef enum { LOSE_NOTHING, LOSE_COMMAND, LOSE_ANSWER } FakeLoss;
 typedef struct {
     GPtrArray *mailboxes; /* of FakeMailbox */
     gboolean has_move, has_uidplus;
+    gboolean is_down; /* nobody gets a connection */
     gboolean is_mute; /* changes get no answer at all: to be killed while one is out */
     /* The next change of the kind: its command, or its answer, is lost. */
     FakeLoss loss;
@@ -406,7 +407,9 @@ static inline gboolean fake_connect(gpointer user)
 {
     Event *event = event_new(EVENT_LINK, NULL);
 
-    event->link = LINK_ONLINE;
+    event->link = fake.is_down ? LINK_OFFLINE : LINK_ONLINE;
+    if (fake.is_down)
+        mail_fail(&event->error, MAIL_ERROR_OFFLINE, "no route to host");
     fake.event(event, fake.user);
     return G_SOURCE_REMOVE;
 }

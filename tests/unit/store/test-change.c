@@ -1,257 +1,6 @@
 /* The machines of changing, against a server that loses commands and answers, with and without the
  * extensions, and with a process that dies in between. */
-#include "fake-server.h"
-
-enum { PATIENCE_SECONDS = 20 };
-
-typedef struct {
-    char *dir;
-    ConfigAccount config;
-    char *folders[2];
-    Store *store;
-} Bed;
-
-/* -- The bed ----------------------------------------------------------------------------------- */
-
-static void no_mailbox(Store *store, Mailbox *mailbox, gpointer user)
-{
-}
-
-static void no_message(Store *store, Mailbox *mailbox, Message *message, gpointer user)
-{
-    g_assert_nonnull(message->name);
-}
-
-static guint n_added, n_removed;
-
-static void count_added(Store *store, Mailbox *mailbox, Message *message, gpointer user)
-{
-    n_added++;
-}
-
-static void count_removed(Store *store, Mailbox *mailbox, Message *message, gpointer user)
-{
-    g_assert_nonnull(message->name);
-    n_removed++;
-}
-
-static void count_mailbox(Store *store, Mailbox *mailbox, gpointer user)
-{
-    n_removed++;
-}
-
-static void no_move(Store *store, const StoreMoved *moved, gpointer user)
-{
-    g_assert_true(mailbox_find_item(moved->to, moved->message->item) == moved->message);
-}
-
-static void no_local(Store *store, Mailbox *mailbox, guint64 item, const char *name, gpointer user)
-{
-}
-
-static void no_state(Store *store, gpointer user)
-{
-}
-
-static const StoreObserver observer = {
-    .mailbox_added = no_mailbox,
-    .mailbox_removed = count_mailbox,
-    .message_added = count_added,
-    .message_removed = count_removed,
-    .message_changed = no_message,
-    .message_moved = no_move,
-    .local_changed = no_local,
-    .mailbox_changed = no_mailbox,
-    .state_changed = no_state,
-};
-
-static char *show(const char *component, gsize length, gboolean is_top)
-{
-    return g_strndup(component, length);
-}
-
-static void wait_until(gboolean (*is_so)(Bed *bed), Bed *bed)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_SECONDS * G_USEC_PER_SEC;
-
-    while (!is_so(bed)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_main_context_iteration(NULL, FALSE);
-    }
-}
-
-static gboolean is_listed(Bed *bed)
-{
-    return bed->store->was_polled;
-}
-
-static gboolean is_idle(Bed *bed)
-{
-    return !bed->store->changes && g_hash_table_size(bed->store->syncs) == 0 &&
-           !bed->store->list_job && !bed->store->renames;
-}
-
-static void start(Bed *bed)
-{
-    g_autofree char *cache = g_build_filename(bed->dir, "cache", NULL);
-    g_autofree char *state = g_build_filename(bed->dir, "state", NULL);
-    g_autoptr(GError) error = NULL;
-    StoreParams params = {.config = &bed->config,
-                          .number = 1,
-                          .show = show,
-                          .cache_dir = cache,
-                          .state_dir = state,
-                          .observer = &observer};
-
-    bed->store = store_open(&params, &error);
-    g_assert_no_error(error);
-    bed->store->ops = &fake_ops;
-    store_start(bed->store);
-    wait_until(is_listed, bed);
-}
-
-static void stop(Bed *bed)
-{
-    g_clear_pointer(&bed->store, store_close);
-    while (g_main_context_iteration(NULL, FALSE))
-        ;
-}
-
-static void on_answered(const GError *error, gpointer user)
-{
-    *(GError **)user = error ? g_error_copy(error)
-                             : g_error_new_literal(MAIL_ERROR, MAIL_ERROR_N_CODES, "fine");
-}
-
-/* Runs until @func was called; "fine" is no error. */
-static GError *wait_for(GError **answer)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_SECONDS * G_USEC_PER_SEC;
-
-    while (!*answer) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_main_context_iteration(NULL, FALSE);
-    }
-    if (g_error_matches(*answer, MAIL_ERROR, MAIL_ERROR_N_CODES))
-        g_clear_error(answer);
-    return *answer;
-}
-
-static Mailbox *open_mailbox(Bed *bed, const char *wire)
-{
-    Mailbox *mailbox = account_find_wire(bed->store->account, wire);
-    g_autoptr(GError) answer = NULL;
-
-    g_assert_nonnull(mailbox);
-    store_sync(bed->store, mailbox, on_answered, &answer);
-    wait_for(&answer);
-    g_assert_no_error(answer);
-    return mailbox;
-}
-
-/* Three messages in INBOX, and an empty mailbox. */
-static void set_up(Bed *bed, gconstpointer data)
-{
-    FakeMailbox *inbox;
-
-    memset(&fake, 0, sizeof fake);
-    fake.mailboxes = g_ptr_array_new_with_free_func(fake_mailbox_free);
-    fake.commands = g_string_new(NULL);
-    fake.next_uidvalidity = 100;
-    fake.has_move = fake.has_uidplus = TRUE;
-    inbox = fake_add_mailbox("INBOX");
-    fake_add_mailbox("Box");
-    for (guint i = 1; i <= 3; i++)
-        fake_deliver(inbox, (FakeMessage){.size = 1000 + i, .date = 5000 + i,
-                                          .fingerprint = 77 + i});
-    bed->dir = g_dir_make_tmp("mailfs-change-XXXXXX", NULL);
-    bed->folders[0] = (char *)"*";
-    bed->config = (ConfigAccount){.id = (char *)"test",
-                                  .folders = bed->folders,
-                                  .poll_seconds = 3600,
-                                  .cache_max = G_MAXUINT64,
-                                  .names = CONFIG_NAMES_FULL};
-    start(bed);
-}
-
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-
-        remove_tree(child);
-    }
-    g_remove(path);
-}
-
-static void tear_down(Bed *bed, gconstpointer data)
-{
-    stop(bed);
-    remove_tree(bed->dir);
-    g_free(bed->dir);
-    g_ptr_array_unref(fake.mailboxes);
-    g_string_free(fake.commands, TRUE);
-}
-
-/* -- What is to be seen ------------------------------------------------------------------------ */
-
-/* The model says what the server has, no more and no less. */
-static void check_agrees(Bed *bed, const char *wire, guint n)
-{
-    const FakeMailbox *there = fake_find(wire);
-    Mailbox *here = open_mailbox(bed, wire);
-
-    g_assert_cmpuint(there->messages->len, ==, n);
-    g_assert_cmpuint(mailbox_n_messages(here), ==, n);
-    for (guint i = 0; i < n; i++) {
-        const FakeMessage *message = &g_array_index(there->messages, FakeMessage, i);
-        const Message *row = mailbox_find_uid(here, message->uid);
-
-        g_assert_nonnull(row);
-        g_assert_cmpuint(row->size, ==, message->size);
-        g_assert_cmpuint(row->flags, ==, message->flags);
-    }
-}
-
-static void check_body(Bed *bed, const Mailbox *mailbox, const Message *message, const char *text)
-{
-    g_autoptr(GError) error = NULL;
-    char octets[64] = {0};
-    int fd = disk_open_body(bed->store->disk, mailbox->number, message->item, &error);
-
-    g_assert_no_error(error);
-    g_assert_cmpint(read(fd, octets, sizeof octets - 1), ==, (gssize)strlen(text));
-    g_assert_cmpstr(octets, ==, text);
-    close(fd);
-    g_assert_true(message->is_cached);
-}
-
-static void put_body(Bed *bed, Mailbox *mailbox, Message *message, const char *text)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(BodyFile) file = body_file_new(bed->store->disk, &error);
-    DiskBatch *batch = disk_batch_new();
-    guint8 sha256[32];
-
-    g_assert_true(body_file_append(file, text, strlen(text), &error));
-    g_assert_true(body_file_commit(file, mailbox->number, message->item, sha256, &error));
-    message->is_cached = message->is_exact = TRUE;
-    message->size = strlen(text);
-    disk_batch_body_cached(batch, mailbox->number, message->item, message->size, sha256);
-    disk_submit(bed->store->disk, batch, NULL, NULL);
-}
-
-static GPtrArray *pick(Mailbox *mailbox, guint n)
-{
-    GPtrArray *messages = g_ptr_array_new();
-
-    for (guint i = 0; i < n; i++)
-        g_ptr_array_add(messages, mailbox_nth(mailbox, i));
-    return messages;
-}
+#include "change-bed.h"
 
 /* -- Transfers --------------------------------------------------------------------------------- */
 
@@ -734,33 +483,28 @@ static void test_parked(Bed *bed, gconstpointer data)
     g_assert_cmpstr(mailbox_nth(inbox, 0)->name, ==, "generated.1.eml");
 }
 
-static void add(const char *path, void (*func)(Bed *bed, gconstpointer data))
-{
-    g_test_add(path, Bed, NULL, set_up, func, tear_down);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_log_set_always_fatal((GLogLevelFlags)(G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL));
-    add("/change/move", test_move);
-    add("/change/copy", test_copy);
-    add("/change/one-command", test_one_command);
-    add("/change/sync-waits", test_sync_waits);
-    add("/change/never-listed", test_never_listed);
-    add("/change/replaces", test_replaces);
-    add("/change/rescue", test_rescue);
-    add("/change/target-gone", test_target_gone);
-    add("/change/trash", test_trash);
-    add("/change/expunge", test_expunge);
-    add("/change/guard", test_guard);
-    add("/change/brake", test_brake);
-    add("/change/flags", test_flags);
-    add("/change/mailboxes", test_mailboxes);
-    add("/change/late-list", test_late_list);
-    add("/change/refused", test_refused);
-    add("/change/rename", test_rename);
-    add("/change/names", test_names);
-    add("/change/parked", test_parked);
+    bed_add("/change/move", test_move);
+    bed_add("/change/copy", test_copy);
+    bed_add("/change/one-command", test_one_command);
+    bed_add("/change/sync-waits", test_sync_waits);
+    bed_add("/change/never-listed", test_never_listed);
+    bed_add("/change/replaces", test_replaces);
+    bed_add("/change/rescue", test_rescue);
+    bed_add("/change/target-gone", test_target_gone);
+    bed_add("/change/trash", test_trash);
+    bed_add("/change/expunge", test_expunge);
+    bed_add("/change/guard", test_guard);
+    bed_add("/change/brake", test_brake);
+    bed_add("/change/flags", test_flags);
+    bed_add("/change/mailboxes", test_mailboxes);
+    bed_add("/change/late-list", test_late_list);
+    bed_add("/change/refused", test_refused);
+    bed_add("/change/rename", test_rename);
+    bed_add("/change/names", test_names);
+    bed_add("/change/parked", test_parked);
     return g_test_run();
 }
