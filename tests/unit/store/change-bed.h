@@ -47,7 +47,8 @@ static inline void no_move(Store *store, const StoreMoved *moved, gpointer user)
     g_assert_true(mailbox_find_item(moved->to, moved->message->item) == moved->message);
 }
 
-static inline void no_local(Store *store, Mailbox *mailbox, guint64 item, const char *name, gpointer user)
+static inline void no_local(Store *store, Mailbox *mailbox, guint64 item, const char *name,
+                            gpointer user)
 {
 }
 
@@ -218,7 +219,8 @@ static inline void check_agrees(Bed *bed, const char *wire, guint n)
     }
 }
 
-static inline void check_body(Bed *bed, const Mailbox *mailbox, const Message *message, const char *text)
+static inline void check_body(Bed *bed, const Mailbox *mailbox, const Message *message,
+                              const char *text)
 {
     g_autoptr(GError) error = NULL;
     char octets[64] = {0};

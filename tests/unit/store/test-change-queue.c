@@ -1,5 +1,5 @@
-/* Changes without a connection, with offline=queue: seen as done at once and after a restart, and done
- * once when there is one again.
+/* Changes without a connection, with offline=queue: seen as done at once and after a restart, and
+ * done once when there is one again.
  */
 #include "change-bed.h"
 
