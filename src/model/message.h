@@ -18,7 +18,7 @@ typedef enum {
 /* "seen", "answered" and so on: the flags by bit, ends with NULL. */
 extern const char *const message_flag_names[];
 
-/* The flag of a word that a person wrote: "seen", "\\Seen" or "SEEN"; 0 for others. */
+/* The flag of a word that a person wrote: "seen", "\Seen" or "SEEN"; 0 for others. */
 guint16 message_flag_of(const char *word);
 
 typedef struct {
