@@ -21,8 +21,7 @@ typedef struct {
     ControlJob base;
     ControlRequest *request; /* what the groups refer to */
     Verb verb;
-    Store *store;  /* of `to` */
-    Mailbox *to;   /* mv */
+    FsNode to;     /* mv: a directory */
     char *to_name; /* mv: the one file's new name; else NULL */
     StoreFlags flags;
     GPtrArray *parts; /* of Part */
@@ -35,8 +34,7 @@ typedef struct {
 typedef struct {
     ChangeJob *job;
     const ControlGroup *group;
-    Store *store;
-    Mailbox *mailbox;
+    FsNode directory;
     StoreWait *wait;     /* for rows */
     StoreChange *change; /* or NULL */
     GArray *sent;        /* of Sent */
@@ -115,20 +113,19 @@ static void show_flags(Part *part, guint name, const Message *message)
 /* The message that can be changed under this name. */
 static Message *find_message(const Part *part, const char *name, GError **error)
 {
-    Message *message = attr_find_shown(part->mailbox, name);
+    FsNode node = {0};
 
-    if (account_find_label(part->mailbox, name))
+    if (!fs_find(part->job->base.fs, &part->directory, name, &node))
+        mail_fail(error, MAIL_ERROR_GONE, "there is no such message");
+    else if (node.kind != INODE_MESSAGE)
         mail_fail(error, MAIL_ERROR_INVALID,
                   "it is a directory; mv(1) renames one in a single command, and rmdir(1) removes "
                   "one that is empty");
-    else if (local_find_name(part->store, part->mailbox, name) &&
-             (!message || part->job->verb != VERB_FLAG))
+    else if (node.local && (!node.message || part->job->verb != VERB_FLAG))
         mail_fail(error, MAIL_ERROR_BUSY,
                   "it is not on the server yet, or is being edited; see: mailfs queue");
-    else if (!message)
-        mail_fail(error, MAIL_ERROR_GONE, "there is no such message");
     else
-        return message;
+        return node.message;
     return NULL;
 }
 
@@ -139,10 +136,10 @@ static gboolean may_move(const Part *part, GError **error)
 
     if (job->verb != VERB_MV)
         return TRUE;
-    if (part->store != job->store)
+    if (part->directory.store != job->to.store)
         return mail_fail(error, MAIL_ERROR_UNSUPPORTED,
                          "it is of another account; mv(1) copies it and then removes it");
-    if (part->mailbox == job->to && !job->to_name)
+    if (part->directory.mailbox == job->to.mailbox && !job->to_name)
         return mail_fail(error, MAIL_ERROR_EXISTS, "it is there already");
     return TRUE;
 }
@@ -168,7 +165,7 @@ static void fail_part(Part *part, const GError *error)
 static gboolean has_left(const Part *part, const Sent *sent)
 {
     return part->job->verb != VERB_FLAG && part->sent->len > 1 &&
-           !mailbox_find_item(part->mailbox, sent->item);
+           !mailbox_find_item(part->directory.mailbox, sent->item);
 }
 
 static void on_changed(const GError *error, gpointer user)
@@ -191,25 +188,31 @@ static StoreChange *begin_move(Part *part, GPtrArray *messages)
 {
     const ChangeJob *job = part->job;
     StoreTransfer transfer = {
-        .from = part->mailbox, .messages = messages, .to = job->to, .name = job->to_name};
+        .from = part->directory.mailbox,
+        .messages = messages,
+        .to = job->to.mailbox,
+        .name = job->to_name,
+    };
 
-    if (part->mailbox == job->to)
-        return store_alias(part->store, part->mailbox, g_ptr_array_index(messages, 0),
+    if (part->directory.mailbox == job->to.mailbox)
+        return store_alias(job->to.store, job->to.mailbox, g_ptr_array_index(messages, 0),
                            job->to_name, on_changed, part);
     if (job->to_name)
-        transfer.replaced = attr_find_shown(job->to, job->to_name);
-    return store_move(part->store, &transfer, on_changed, part);
+        transfer.replaced = attr_find_shown(job->to.mailbox, job->to_name);
+    return store_move(job->to.store, &transfer, on_changed, part);
 }
 
 static StoreChange *begin_change(Part *part, GPtrArray *messages)
 {
     const ChangeJob *job = part->job;
+    const FsNode *directory = &part->directory;
 
     if (job->verb == VERB_MV)
         return begin_move(part, messages);
     if (job->verb == VERB_RM)
-        return store_remove(part->store, part->mailbox, messages, on_changed, part);
-    return store_flag(part->store, part->mailbox, messages, &job->flags, on_changed, part);
+        return store_remove(directory->store, directory->mailbox, messages, on_changed, part);
+    return store_flag(directory->store, directory->mailbox, messages, &job->flags, on_changed,
+                      part);
 }
 
 /* All rows are here. */
@@ -257,31 +260,37 @@ static void advance(Part *part)
 {
     const ChangeJob *job = part->job;
 
-    if (!store_is_ready(part->store, part->mailbox))
-        part->wait = store_wait(part->store, part->mailbox, on_rows, part);
-    else if (job->to_name && !store_is_ready(job->store, job->to))
-        part->wait = store_wait(job->store, job->to, on_rows, part);
+    const FsNode *directory = &part->directory;
+
+    if (!store_is_ready(directory->store, directory->mailbox))
+        part->wait = store_wait(directory->store, directory->mailbox, on_rows, part);
+    else if (job->to_name && !store_is_ready(job->to.store, job->to.mailbox))
+        part->wait = store_wait(job->to.store, job->to.mailbox, on_rows, part);
     else
         carry_out(part);
+}
+
+static gboolean find_directory(const Fs *fs, const char *path, FsNode *ret_node, GError **error)
+{
+    if (!control_find(fs, path, ret_node, error))
+        return FALSE;
+    return ret_node->kind != INODE_MESSAGE ||
+           mail_fail(error, MAIL_ERROR_INVALID, "%s is not a directory", path);
 }
 
 static void begin_part(ChangeJob *job, const ControlGroup *group)
 {
     Part *part = g_new0(Part, 1);
+    g_autoptr(GError) error = NULL;
 
     part->job = job;
     part->group = group;
     part->sent = g_array_new(FALSE, FALSE, sizeof(Sent));
-    part->mailbox = control_find_mailbox(job->base.fs, group->directory, &part->store);
     g_ptr_array_add(job->parts, part);
-    if (part->mailbox) {
+    if (find_directory(job->base.fs, group->directory, &part->directory, &error))
         advance(part);
-    } else {
-        g_autoptr(GError) error = NULL;
-
-        mail_fail(&error, MAIL_ERROR_GONE, "there is no such directory");
+    else
         fail_part(part, error);
-    }
 }
 
 /* -- The request ------------------------------------------------------------------------------- */
@@ -296,28 +305,39 @@ static gboolean check_name(const char *name, GError **error)
     return TRUE;
 }
 
+/* One file to a name that is not a directory's. */
+static gboolean find_new_name(ChangeJob *job, const char *to, GError **error)
+{
+    const char *slash = strrchr(to, '/');
+    const char *name = slash ? slash + 1 : to;
+    g_autofree char *directory = g_strndup(to, slash ? (gsize)(slash - to) : 0);
+    FsNode taken;
+
+    if (!find_directory(job->base.fs, directory, &job->to, error))
+        return FALSE;
+    if (job->to.kind == INODE_VIEW)
+        return mail_fail(error, MAIL_ERROR_INVALID,
+                         "the names in a Maildir tell the flags; mv(1) may change them");
+    if (!check_name(name, error))
+        return FALSE;
+    if (fs_find(job->base.fs, &job->to, name, &taken) && taken.local)
+        return mail_fail(error, MAIL_ERROR_EXISTS, "%s is there already", to);
+    job->to_name = g_strdup(name);
+    return TRUE;
+}
+
 /* Where mv(1) would move to: into a directory, or one file to a name. */
 static gboolean find_target(ChangeJob *job, GError **error)
 {
     const char *to = job->request->to ? job->request->to : "";
-    const char *slash = strrchr(to, '/');
-    const char *name = slash ? slash + 1 : to;
-    g_autofree char *directory = g_strndup(to, slash ? (gsize)(slash - to) : 0);
+    gboolean is_directory =
+        control_find(job->base.fs, to, &job->to, NULL) && job->to.kind != INODE_MESSAGE;
 
-    job->to = control_find_mailbox(job->base.fs, to, &job->store);
-    if (!job->to && job->base.total > 1)
+    if (!is_directory && job->base.total > 1)
         return mail_fail(error, MAIL_ERROR_INVALID, "%s is not a directory", to);
-    if (!job->to) {
-        job->to = control_find_mailbox(job->base.fs, directory, &job->store);
-        if (!job->to)
-            return mail_fail(error, MAIL_ERROR_GONE, "there is no directory %s", directory);
-        if (!check_name(name, error))
-            return FALSE;
-        if (account_find_label(job->to, name) || local_find_name(job->store, job->to, name))
-            return mail_fail(error, MAIL_ERROR_EXISTS, "%s is there already", to);
-        job->to_name = g_strdup(name);
-    }
-    if (job->to->is_container)
+    if (!is_directory && !find_new_name(job, to, error))
+        return FALSE;
+    if (job->to.mailbox->is_container)
         return mail_fail(error, MAIL_ERROR_DENIED,
                          "%s holds directories only: the server keeps no messages there",
                          *to ? to : "the top");

@@ -97,51 +97,40 @@ char *control_refuse(const GError *error)
 
 /* -- Paths ------------------------------------------------------------------------------------- */
 
-Store *control_find_store(const Fs *fs, const char **path)
+/* One step of a path, as LOOKUP goes it. */
+static gboolean enter(const Fs *fs, const FsNode *directory, const char *name, FsNode *ret_node)
 {
-    if (!fs->params.is_all)
-        return g_ptr_array_index(fs->stores, 0);
-    for (guint i = 0; i < fs->stores->len; i++) {
+    if (directory->kind == INODE_DIRECTORY || directory->kind == INODE_VIEW)
+        return fs_find(fs, directory, name, ret_node);
+    for (guint i = 0; directory->kind == INODE_TOP && i < fs->stores->len; i++) {
         Store *store = g_ptr_array_index(fs->stores, i);
-        const char *id = store_account(store)->id;
-        gsize length = strlen(id);
 
-        if (strncmp(*path, id, length) == 0 && ((*path)[length] == '/' || !(*path)[length])) {
-            *path += length + ((*path)[length] == '/');
-            return store;
+        if (g_str_equal(store_account(store)->id, name)) {
+            *ret_node = fs_node_account(store);
+            return TRUE;
         }
     }
-    return NULL;
+    return FALSE;
 }
 
-Mailbox *control_find_mailbox(const Fs *fs, const char *path, Store **ret_store)
+gboolean control_find(const Fs *fs, const char *path, FsNode *ret_node, GError **error)
 {
-    Store *store = control_find_store(fs, &path);
-    Mailbox *mailbox = store ? account_find_path(store_account(store), path) : NULL;
+    g_auto(GStrv) names = g_strsplit(path, "/", -1);
+    char **name = names;
+    FsNode node, next;
+    gboolean is_there = fs_node(fs, FUSE_ROOT_ID, &node);
 
-    if (mailbox)
-        *ret_store = store;
-    return mailbox;
-}
-
-/* The directory or file that @path names.  GONE otherwise. */
-static gboolean resolve(const Fs *fs, const char *path, FsNode *ret_node, GError **error)
-{
-    const char *name = strrchr(path, '/');
-    g_autofree char *directory = name ? g_strndup(path, (gsize)(name - path)) : g_strdup("");
-    Store *store;
-    Mailbox *mailbox = control_find_mailbox(fs, path, &store);
-    FsNode parent;
-
-    if (mailbox) {
-        *ret_node = fs_node_mailbox(store, mailbox);
-        return TRUE;
+    /* Of .mailfs the Maildirs alone have mail. */
+    if (names[0] && g_str_equal(names[0], VIRTUAL_NAME)) {
+        is_there = g_strcmp0(names[1], VIEW_NAME) == 0 && fs_view_top(fs, &node);
+        name += is_there ? 2 : 0;
     }
-    mailbox = control_find_mailbox(fs, directory, &store);
-    if (mailbox)
-        parent = fs_node_mailbox(store, mailbox);
-    if (!mailbox || !fs_find(fs, &parent, name ? name + 1 : path, ret_node))
-        return mail_fail(error, MAIL_ERROR_GONE, "there is no %s here", path);
+    for (; is_there && *name; name++, node = next)
+        is_there = enter(fs, &node, *name, &next);
+    if (!is_there || !node.store)
+        return mail_fail(error, MAIL_ERROR_GONE, "there is no %s here",
+                         *path ? path : "mailbox");
+    *ret_node = node;
     return TRUE;
 }
 
@@ -375,10 +364,10 @@ static char *do_info(const FsNode *node)
 
     control_add_text(builder, "mailbox", path);
     control_add_number(builder, "uidvalidity", node->mailbox->uidvalidity);
-    if (node->kind == INODE_DIRECTORY)
-        add_mailbox(builder, node->mailbox);
-    else
+    if (node->kind == INODE_MESSAGE)
         add_file(builder, node);
+    else
+        add_mailbox(builder, node->mailbox);
     return control_end(builder);
 }
 
@@ -389,7 +378,7 @@ static char *carry_out_on_path(Fs *fs, const ControlRequest *request)
     g_autoptr(GError) error = NULL;
     FsNode node = {0};
 
-    if (!resolve(fs, request->path, &node, &error))
+    if (!control_find(fs, request->path, &node, &error))
         return control_refuse(error);
     if (g_str_equal(command, "info"))
         return do_info(&node);

@@ -44,10 +44,8 @@ char *control_answer_job(Fs *fs, ControlJob *job);
 
 /* -- What is named ----------------------------------------------------------------------------- */
 
-/* The account that @path leads into, and what is left of @path; NULL for none. */
-Store *control_find_store(const Fs *fs, const char **path);
-/* A directory; NULL for none. */
-Mailbox *control_find_mailbox(const Fs *fs, const char *path, Store **ret_store);
+/* The directory (of a Maildir, too) or file at @path, as far as memory knows; with a store. */
+gboolean control_find(const Fs *fs, const char *path, FsNode *ret_node, GError **error);
 
 /* -- Commands ---------------------------------------------------------------------------------- */
 

@@ -108,7 +108,7 @@ class TestMv:
     @pytest.mark.parametrize("to, code, sentence", [
         ("Box/x", 65, "ends in .eml"),
         ("Box/.x.eml", 65, "ends in .eml"),
-        ("Nowhere/x.eml", 66, "no directory Nowhere"),
+        ("Nowhere/x.eml", 66, "no Nowhere here"),
         ("/tmp", 69, "not in a mailbox that is mounted"),
     ])
     def test_where_nothing_can_be_moved_to(self, judge, mount, to, code, sentence):
@@ -203,6 +203,31 @@ class TestFlag:
                           text=True, env=mount.environment, cwd=mount.path + "/INBOX",
                           check=False))
         assert judge.see()[1].flags == {"\\Seen"}
+
+
+class TestMaildir:
+    """The same by the names that the messages have in the Maildir view."""
+
+    def viewed(self, mount, mailbox="INBOX"):
+        root = "%s/.mailfs/maildir/%s" % (mount.path, mailbox)
+        return sorted(os.path.join(root, sub, name) for sub in ("cur", "new")
+                      for name in os.listdir(os.path.join(root, sub)))
+
+    def test_the_commands(self, judge, mount):
+        files = self.viewed(mount)
+        assert len(files) == 6
+        ok(mount.run("flag", files[0], "+flagged"))
+        assert sum(seen.flags == {"\\Flagged"} for seen in judge.see().values()) == 1
+        files = self.viewed(mount)
+        ok(mount.run("mv", *files[:2], mount.path + "/.mailfs/maildir/Box/cur"))
+        assert len(judge.see("Box")) == 5
+        ok(mount.run("mv", files[2], mount.path + "/Box"))
+        ok(mount.run("rm", self.viewed(mount)[0]))
+        assert (len(judge.see()), len(judge.see("Box")), len(judge.see("Trash"))) == (2, 6, 1)
+        assert "uid" in ok(mount.run("info", self.viewed(mount)[0]))
+        result = mount.run("mv", self.viewed(mount)[0],
+                           mount.path + "/.mailfs/maildir/Box/cur/x:2,S")
+        assert result.returncode == 65 and "Maildir" in result.stderr
 
 
 class TestMany:
