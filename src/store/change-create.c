@@ -45,74 +45,7 @@ static JournalMessage *old_one(const Change *change)
     return entry->messages->len > 0 ? &g_array_index(entry->messages, JournalMessage, 0) : NULL;
 }
 
-/* -- Arrival ----------------------------------------------------------------------------------- */
-
-/* What a sync brought under the UID before we knew that it is ours. */
-static void drop_duplicate(Store *store, DiskBatch *batch, Mailbox *mailbox,
-                           const ChangeArrival *arrival)
-{
-    Message *known = mailbox_find_uid(mailbox, arrival->uid);
-
-    if (known && known->item != arrival->item)
-        change_drop_message(store, batch, mailbox, known);
-}
-
-/* The name that the file has; another only if something else has it by now. */
-static char *name_of_arrival(const Store *store, const Mailbox *mailbox,
-                             const ChangeArrival *arrival)
-{
-    const LocalFile *file = local_find_item(store, mailbox, arrival->item);
-    gboolean is_its_own = file && g_str_equal(file->name, arrival->name) &&
-                          !mailbox_find_name(mailbox, arrival->name) &&
-                          !account_find_label(mailbox, arrival->name);
-
-    return is_its_own ? g_strdup(arrival->name)
-                      : change_free_name(store, mailbox, arrival->name);
-}
-
-Message *change_arrive(Store *store, DiskBatch *batch, Mailbox *mailbox,
-                       const ChangeArrival *arrival)
-{
-    const StoreObserver *observer = store->params.observer;
-    Message *before, *message = message_new();
-    g_autofree char *name = NULL;
-    gboolean was_there;
-
-    drop_duplicate(store, batch, mailbox, arrival);
-    before = mailbox_find_item(mailbox, arrival->item);
-    was_there = before != NULL;
-    if (before) {
-        message->mtime = before->mtime;
-        message->mode = before->mode;
-        if (before->uid != arrival->uid)
-            store_sync_forget(store, mailbox, before->uid);
-        message_free(mailbox_steal(mailbox, before));
-    }
-    name = name_of_arrival(store, mailbox, arrival);
-    if (arrival->mtime)
-        message->mtime = arrival->mtime;
-    if (arrival->mode)
-        message->mode = arrival->mode;
-    message->item = arrival->item;
-    message->uid = arrival->uid;
-    message->name = g_steal_pointer(&name);
-    message->size = arrival->size;
-    message->is_exact = TRUE;
-    message->fingerprint = arrival->fingerprint;
-    message->date = arrival->date;
-    message->appeared = store_now();
-    message->flags = arrival->flags;
-    message_set_keywords(message, arrival->keywords);
-    disk_batch_put_message(batch, mailbox->number, mailbox->uidvalidity, message);
-    if (!mailbox_add(mailbox, message))
-        return NULL;
-    mailbox->n_messages = MAX(mailbox->n_messages, mailbox_n_messages(mailbox));
-    if (was_there)
-        observer->message_changed(store, mailbox, message, store->params.user);
-    else
-        observer->message_added(store, mailbox, message, store->params.user);
-    return message;
-}
+/* -- The end ----------------------------------------------------------------------------------- */
 
 /* The octets that were sent are the body: nothing is ever fetched for it. */
 static void adopt_body(Change *change, DiskBatch *batch, Mailbox *mailbox, Message *message)
@@ -364,6 +297,7 @@ static const Message *find_twin(const Change *change, Mailbox **ret_mailbox)
     gint64 wanted = change->file ? change->file->mtime : change->entry->date;
 
     if (!message || mailbox == own || old_one(change) || message->is_hidden ||
+        message->uid != change->twin_uid ||
         (wanted && wanted != message->date) || !has_wanted_flags(change->file, message))
         return NULL;
     *ret_mailbox = mailbox;
@@ -386,6 +320,42 @@ static void ask_copy(Change *change, Mailbox *from, const Message *twin)
     change_send(change, JOURNAL_SENT, job);
 }
 
+/* The octets are those of the message that would be replaced, as when files with LF are copied over
+ * what they have become: nothing is to be sent.  What took the message's name is the message. */
+static gboolean is_same(const Change *change, const Mailbox *mailbox)
+{
+    const JournalMessage *old = old_one(change);
+    const LocalFile *file = change->file;
+
+    return old && file && !file->is_gone && !file->replaces &&
+           change->twin_mailbox == mailbox->number && change->twin_item == old->item &&
+           change->twin_uid == old->uid &&
+           (old->item == change->entry->item || file->n_writers == 0);
+}
+
+static void done_same(Change *change, Mailbox *mailbox)
+{
+    Store *store = change->store;
+    JournalEntry *entry = change->entry;
+    LocalFile *file = change->file;
+    Message *message = change_message(change, old_one(change));
+    gint64 mtime = file->mtime != message->date ? file->mtime : 0;
+    DiskBatch *batch = disk_batch_new();
+
+    store_set_local(store, mailbox, message, file->mode, mtime);
+    if (message->item == entry->item) {
+        local_committed(file, batch, change->revision);
+    } else {
+        StoreMoved moved = {mailbox, entry->item, file->name, mailbox, message};
+
+        local_drop(file, batch);
+        store->params.observer->message_moved(store, &moved, store->params.user);
+    }
+    stage_remove(store->disk, entry->stage);
+    entry->stage = 0;
+    change_finish(change, batch);
+}
+
 static void begin(Change *change)
 {
     Mailbox *mailbox = change_mailbox(change), *from = NULL;
@@ -401,6 +371,10 @@ static void begin(Change *change)
     change->entry->uidnext = change_first_possible_uid(mailbox);
     inherit(change, find_old(change, mailbox));
     FAULT("create-begin");
+    if (is_same(change, mailbox)) {
+        done_same(change, mailbox);
+        return;
+    }
     twin = find_twin(change, &from);
     if (twin)
         ask_copy(change, from, twin);
@@ -682,13 +656,21 @@ const ChangeOps change_create_ops = {step, answered, undo};
 
 /* -- Asking ------------------------------------------------------------------------------------ */
 
+/* With its UID: by the time that it matters, the item may have other octets. */
+static void set_twin(Change *change, guint16 number, guint64 item)
+{
+    const Mailbox *mailbox = number ? account_find_number(change->store->account, number) : NULL;
+    const Message *message = mailbox ? mailbox_find_item(mailbox, item) : NULL;
+
+    change->twin_mailbox = message ? number : 0;
+    change->twin_item = item;
+    change->twin_uid = message ? message->uid : 0;
+}
+
 static void on_twin(guint16 mailbox, guint64 item, gpointer user)
 {
-    Change *change = user;
-
-    change->twin_mailbox = mailbox;
-    change->twin_item = item;
-    change_begin(change);
+    set_twin(user, mailbox, item);
+    change_begin(user);
 }
 
 /* Nothing is in the journal yet: what could not be sealed ends here. */
@@ -707,8 +689,6 @@ static void on_sealed(const StageSeal *seal, const GError *error, gpointer user)
 {
     Change *change = user;
     JournalEntry *entry = change->entry;
-    gboolean may_have_twin;
-
     if (error) {
         not_sealed(change, error);
         return;
@@ -718,11 +698,10 @@ static void on_sealed(const StageSeal *seal, const GError *error, gpointer user)
     memcpy(entry->sha256, seal->sha256, sizeof entry->sha256);
     entry->message_id = g_strdup(seal->message_id);
     FAULT("create-sealed");
-    may_have_twin = change->file->kind == LOCAL_NEW && !change->file->replaces && !old_one(change);
-    if (may_have_twin && !change->twin_mailbox)
-        disk_find_twin(change->store->disk, entry->size, entry->sha256, on_twin, change);
-    else
+    if (change->twin_mailbox)
         change_begin(change);
+    else
+        disk_find_twin(change->store->disk, entry->size, entry->sha256, on_twin, change);
 }
 
 static Change *begin_commit(Store *store, LocalFile *file)
@@ -734,10 +713,8 @@ static Change *begin_commit(Store *store, LocalFile *file)
     change->entry->item = file->item;
     change->entry->name = g_strdup(file->name);
     change->entry->date = file->mtime ? file->mtime : file->written;
-    if (file->twin_mailbox && file->twin_revision == file->revision) {
-        change->twin_mailbox = file->twin_mailbox;
-        change->twin_item = file->twin_item;
-    }
+    if (file->twin_mailbox && file->twin_revision == file->revision)
+        set_twin(change, file->twin_mailbox, file->twin_item);
     file->committing = file->revision;
     stage_seal(store->disk, file->fd, on_sealed, change);
     return change;

@@ -3,6 +3,7 @@
  *   change.c           a change's life: the journal, its turn, its end
  *   change-wait.c      who waits for it
  *   change-queue.c     the queue that people see
+ *   change-arrive.c    what became of it in the model
  *   change-create.c    CREATE: a file becomes a message, perhaps in the place of another
  *   change-transfer.c  COPY and MOVE
  *   change-match.c     which message is the copy of which
@@ -68,6 +69,7 @@ struct Change {
     StoreWait *ready;     /* for its mailbox's listing, before its turn */
     guint16 twin_mailbox; /* CREATE: a message with the same octets, or 0 */
     guint64 twin_item;
+    guint32 twin_uid;
     gboolean is_shown;    /* change_show() */
     gpointer own;         /* the machine's, for this run; freed with the change */
     GDestroyNotify own_free;
@@ -167,7 +169,7 @@ void store_sync_resume(Store *store, Mailbox *mailbox); /* store-sync.c */
 /* The message is no more, by a change of ours: a sync that began before may have seen it. */
 void store_sync_forget(const Store *store, const Mailbox *mailbox, guint32 uid);
 
-/* -- change-create.c --------------------------------------------------------------------------- */
+/* -- change-arrive.c --------------------------------------------------------------------------- */
 
 /* Of a message that the server has now: puts it into the model in the place of what is known by
  * its item and of what a sync added under its UID, tells the observer, and the disk by @batch. */
