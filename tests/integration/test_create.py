@@ -177,6 +177,25 @@ def test_bare_line_feeds_are_sent_canonical(account, judge, mount, folder):
     assert os.stat(mount.path + "/INBOX/lf.eml").st_size == len(data)
 
 
+@EVERYWHERE
+@pytest.mark.parametrize("command", [["cp"], ["rsync", "-t"]], ids=" ".join)
+def test_the_same_octets_once_more(account, judge, mount, folder, command):
+    """What the server has already is not sent again, nor is its copy thrown away; LF or not."""
+    data = letter("same")
+    source = write_file(folder + "/same.eml", data.replace(b"\r\n", b"\n"), DATE)
+    target = mount.path + "/INBOX/same.eml"
+    subprocess.run(["cp", "-p", source, target], check=True)
+    judge.wait([data])
+    before = judge.see()
+    for _ in range(2):
+        subprocess.run(command + [source, target], check=True)
+        assert mount.read("INBOX/same.eml") == data
+    assert judge.see() == before
+    assert not (judge.exists("Trash") and judge.see("Trash"))
+    subprocess.run(["cp", write_file(folder + "/other.eml", letter("other")), target], check=True)
+    judge.wait([letter("other")])
+
+
 @pytest.mark.parametrize("account", ["full", "ns", "cyrus"], indirect=True)
 def test_into_mailboxes_that_were_never_listed(account, judge, mounts, folder):
     boxes = ["Box", PERSIAN_FOLDER, "Box/" + ARABIC_FOLDER]
