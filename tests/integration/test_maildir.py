@@ -253,6 +253,37 @@ def test_layout_maildir_is_the_same_at_the_root(account, judge, mounts):
     assert judge.data("Made") == [mail.message("in it")]
 
 
+def test_all_accounts(account, judge, mounts, servers):
+    """An account in front; one with layout=maildir shows its Maildirs in its own directory."""
+    other = type(account)(servers.get("full"), account.password)
+    judge.append(mail.numbered(0))
+    other.append(mail.numbered(1))
+    mount = mounts(account)
+    mount.write_raw_config("".join(
+        "[account %s]\nimap=%s\nuser=%s\npassword-file=%s/password\n%s" % (
+            name, account.keys()["imap"], user, mount.folder, more)
+        for name, user, more in (("one", account.user, ""),
+                                 ("two", other.user, "layout=maildir\n"))))
+    result = mount.run("mount", "--all", mount.path)
+    assert result.returncode == 0, result.stderr
+    try:
+        system.wait_for(lambda: {a["state"] for a in mount.status()["accounts"]} == {"online"},
+                        "both are online")
+        assert os.listdir(mount.path + "/.mailfs/maildir") == ["one"]
+        one = mount.path + "/.mailfs/maildir/one/INBOX/cur/"
+        two = mount.path + "/two/INBOX/cur/"
+        assert len(os.listdir(one)) == len(os.listdir(two)) == 1
+        with open(two + os.listdir(two)[0], "rb") as f:
+            assert f.read() == mail.numbered(1)
+        refused(errno.EXDEV, os.rename, one + os.listdir(one)[0], two + "x:2,")
+        subprocess.run(["mv", one + os.listdir(one)[0], two + "x:2,F"], check=True)
+        assert sorted(other.fetch().values()) == [mail.numbered(0), mail.numbered(1)]
+        assert judge.data() == []
+        refused(errno.EPERM, os.mkdir, mount.path + "/.mailfs/maildir/three")
+    finally:
+        assert mount.run("umount", mount.path).returncode == 0
+
+
 def test_python(judge, mount, view):
     box = mailbox.Maildir(view("INBOX"), create=False)
     assert len(box) == 4
@@ -327,17 +358,23 @@ def test_notmuch(account, judge, mount, proxy, view, home):
     assert "Added 1 new message" in home("notmuch", "new")
     assert found("tag:unread") == {"id:2@example.org", "id:4@example.org"}
     assert found("tag:flagged") == set()
+    # a letter that notmuch puts there itself
+    home("notmuch", "insert", "--folder=Box", "-unread", "+flagged",
+         data=mail.message("inserted", extra=b"Message-ID: <in@example.org>\r\n"))
+    assert [one.flags for one in judge.see("Box").values()] == [{"\\Seen", "\\Flagged"}]
+    assert found("folder:Box") == {"id:in@example.org"}
+    home("notmuch", "tag", "-flagged", "--", "id:in@example.org")
     # a message that went elsewhere is the same one
     os.rename(view("INBOX/cur", names(view("INBOX/cur"))[1]), view("Box/cur/moved:2,S"))
     assert "Detected 1 file rename" in home("notmuch", "new")
-    assert found("folder:Box") == {"id:0@example.org"}
+    assert found("folder:Box") == {"id:0@example.org", "id:in@example.org"}
     # after a restart all is known
     mount.restart()
     mount.online()
     proxy.forget()
     home("notmuch", "new")
     assert not proxy.body_fetches()
-    assert found("*") == {"id:%d@example.org" % n for n in range(5)}
+    assert found("not id:in@example.org") == {"id:%d@example.org" % n for n in range(5)}
 
 
 @pytest.mark.parametrize("reader", ["mutt", "neomutt"])
