@@ -64,6 +64,7 @@ static void apply_one(Change *change, DiskBatch *batch, Mailbox *mailbox, Messag
     message->flags = flags;
     message_set_keywords(message, keywords);
     message->appeared = store_now();
+    store_sync_flagged(store, mailbox, message->uid);
     disk_batch_put_flags(batch, mailbox->number, message);
     store->params.observer->message_changed(store, mailbox, message, store->params.user);
 }

@@ -168,6 +168,8 @@ gboolean store_is_changing(const Store *store, const Mailbox *mailbox);
 void store_sync_resume(Store *store, Mailbox *mailbox); /* store-sync.c */
 /* The message is no more, by a change of ours: a sync that began before may have seen it. */
 void store_sync_forget(const Store *store, const Mailbox *mailbox, guint32 uid);
+/* Its flags are new, by a change of ours: a sync that began before may tell of the old ones. */
+void store_sync_flagged(const Store *store, const Mailbox *mailbox, guint32 uid);
 
 /* -- change-arrive.c --------------------------------------------------------------------------- */
 

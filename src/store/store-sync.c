@@ -32,6 +32,8 @@ struct SyncRun {
     GHashTable *by_uid;  /* recalled from state.db: UID -> Message, see disk_recall() */
     GHashTable *before;  /* item -> Message: rows of a listing that was never whole */
     UidSet *gone;        /* removed by us since it began, of which it may still tell; or NULL */
+    UidSet *flagged;     /* whose flags we changed since; or NULL */
+    gboolean is_behind;  /* it told of other flags for one of these: they may be older */
     gboolean is_recalling, is_releasing;
     GQueue held;         /* of Event, while recalling, or while the mailbox is being changed */
     guint n_done, n_expected;
@@ -56,19 +58,32 @@ void store_sync_free(gpointer data)
     if (run->before)
         g_hash_table_unref(run->before);
     uid_set_free(run->gone);
+    uid_set_free(run->flagged);
     g_queue_clear_full(&run->held, (GDestroyNotify)event_free);
     g_free(run);
+}
+
+static void note(UidSet **set, guint32 uid)
+{
+    if (!*set)
+        *set = uid_set_new();
+    uid_set_add(*set, uid);
 }
 
 void store_sync_forget(const Store *store, const Mailbox *mailbox, guint32 uid)
 {
     SyncRun *run = find_run(store, mailbox);
 
-    if (!run || uid == 0)
-        return;
-    if (!run->gone)
-        run->gone = uid_set_new();
-    uid_set_add(run->gone, uid);
+    if (run && uid != 0)
+        note(&run->gone, uid);
+}
+
+void store_sync_flagged(const Store *store, const Mailbox *mailbox, guint32 uid)
+{
+    SyncRun *run = find_run(store, mailbox);
+
+    if (run)
+        note(&run->flagged, uid);
 }
 
 SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_total,
@@ -168,10 +183,14 @@ static void add_message(SyncRun *run, DiskBatch *batch, Message *message)
     tell_added(run, message);
 }
 
-static gboolean set_flags(Message *message, guint16 flags, const char *keywords)
+static gboolean set_flags(SyncRun *run, Message *message, guint16 flags, const char *keywords)
 {
     if (message->flags == flags && g_strcmp0(message->keywords, keywords) == 0)
         return FALSE;
+    if (run->flagged && uid_set_contains(run->flagged, message->uid)) {
+        run->is_behind = TRUE;
+        return FALSE;
+    }
     message->flags = flags;
     message_set_keywords(message, keywords);
     return TRUE;
@@ -183,7 +202,7 @@ static void change_flags(SyncRun *run, DiskBatch *batch, guint32 uid, guint16 fl
     Store *store = run->store;
     Message *message = mailbox_find_uid(run->mailbox, uid);
 
-    if (!message || !set_flags(message, flags, keywords))
+    if (!message || !set_flags(run, message, flags, keywords))
         return;
     message->appeared = store_now();
     if (message->is_hidden && !message->is_pending && !(flags & MESSAGE_DELETED)) {
@@ -401,7 +420,10 @@ static void on_state(SyncRun *run, const Event *event)
         change_restore_parked(store, mailbox);
     mailbox->uidvalidity = event->uidvalidity;
     mailbox->uidnext = event->uidnext;
-    mailbox->highestmodseq = event->highestmodseq;
+    if (run->is_behind)
+        run->again = TRUE; /* from the same point: another client's flags may be among them */
+    else
+        mailbox->highestmodseq = event->highestmodseq;
     mailbox->n_messages = mailbox_n_messages(mailbox);
     mailbox->n_unseen = mailbox_count_unseen(mailbox);
     mailbox->is_listed = TRUE;
