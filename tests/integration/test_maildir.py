@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import subprocess
+import time
 
 import pytest
 
@@ -113,6 +114,22 @@ def test_flags_are_in_the_names_both_ways(account, judge, mount, view):
     refused(errno.ENOENT, os.rename, view("INBOX/cur", base + ":2,"), view("INBOX/cur", "x:2,S"))
     refused(errno.EEXIST, os.rename, view("INBOX/cur", shown[3]), view("INBOX/cur", base + ":2,S"))
     assert flags(judge)[1] == {"\\Flagged"} and flags(judge)[2] == set()
+
+
+@pytest.mark.parametrize("account", ["full", "bare", "cyrus"], indirect=True)
+def test_a_name_does_not_go_back(mount, view):
+    """What a sync that began before a change tells of flags is older than the change."""
+    for n in range(8):
+        base = "m%d" % n
+        with open(view("Box/tmp", base), "wb") as f:
+            f.write(mail.message(base))
+        os.rename(view("Box/tmp", base), view("Box/new", base))
+        os.rename(view("Box/new", base), view("Box/cur", base + ":2,FS"))
+        os.rename(view("Box/cur", base + ":2,FS"), view("Box/cur", base + ":2,S"))
+        end = time.monotonic() + 0.4
+        while time.monotonic() < end:
+            assert os.listdir(view("Box/new")) == []
+            assert sorted(os.listdir(view("Box/cur"))) == ["m%d:2,S" % i for i in range(n + 1)]
 
 
 def test_what_arrives_is_new_until_it_is_taken(account, judge, mount, view):
