@@ -6,11 +6,16 @@
  *   MAILFS_FAULT=NAME        _exit(86) at the first passing of FAULT("NAME"), on whatever thread
  *   MAILFS_FAULT=NAME:3      at the third
  *   MAILFS_FAULT=NAME=error  FAULT_FAILS("NAME") is TRUE, always
+ *   MAILFS_FAULT=list        no fault; the log gets a line "pass: NAME" at each passing
+ *   MAILFS_FAULT=@FILE       one of these, as the first line of FILE says at that moment: a test
+ *                            prepares what it needs, and only then asks.  Passings are counted
+ *                            from when the line last changed
  *   MAILFS_FAULT_LOG=FILE    gets a line "fault: NAME" when it happens, so that a test can prove
- *                            that its fault was met; opened when the program starts, before any
- *                            sandbox
+ *                            that its fault was met
  *
- * Names are string literals on one line, and unique, so that grep lists them all:
+ * Both files are opened when the program starts, before any sandbox.
+ *
+ * Names are string literals on one line, so that grep lists them all:
  *   grep -rhoE 'FAULT(_FAILS)?\("[a-z-]+"\)' src
  */
 #pragma once

@@ -6,6 +6,7 @@
  */
 #include "client/imap-change.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/limits.h"
 #include "client/imap-internal.h"
@@ -25,13 +26,24 @@ enum {
     SCAN_SIZE = 64 * 1024,
 };
 
+/* What became of a command that is on its way. */
+static gboolean hear(ImapSession *session, guint number, ImapResult *ret_result, GError **error)
+{
+    gboolean ok;
+
+    FAULT("command-sent");
+    ok = imap_session_collect(session, number, ret_result, error);
+    FAULT("command-answered");
+    return ok;
+}
+
 /* Carries out @command; NO and BAD are results. */
 static gboolean ask(ImapSession *session, ImapCommand *command, ImapResult *ret_result,
                     GError **error)
 {
     guint number = imap_session_send(session, command, error);
 
-    return number != 0 && imap_session_collect(session, number, ret_result, error);
+    return number != 0 && hear(session, number, ret_result, error);
 }
 
 /* Turns NO and BAD into an error.  Clears @result. */
@@ -41,6 +53,14 @@ static gboolean settle(ImapResult *result, GError **error)
 
     imap_result_clear(result);
     return ok;
+}
+
+/* Carries out @command; NO and BAD are errors. */
+static gboolean run(ImapSession *session, ImapCommand *command, GError **error)
+{
+    ImapResult result;
+
+    return ask(session, command, &result, error) && settle(&result, error);
 }
 
 /* -- APPEND ------------------------------------------------------------------------------------ */
@@ -121,7 +141,7 @@ static gboolean append_once(ImapSession *session, const ImapAppend *append, cons
 
     if (ret_sent && upload.has_begun)
         *ret_sent = TRUE;
-    return number != 0 && imap_session_collect(session, number, ret_result, error);
+    return number != 0 && hear(session, number, ret_result, error);
 }
 
 gboolean imap_session_append(ImapSession *session, const ImapAppend *append,
@@ -195,10 +215,12 @@ gboolean imap_session_copy(ImapSession *session, const UidSet *uids, const char 
         ImapResult result;
 
         imap_command_mailbox(imap_command_raw(command, part), target);
-        if (!imap_session_run(session, command, &result, error))
+        if (!ask(session, command, &result, error))
             return FALSE;
-        add_pairs(ret_copied, &result, uids);
-        imap_result_clear(&result);
+        if (result.cond == IMAP_OK)
+            add_pairs(ret_copied, &result, uids);
+        if (!settle(&result, error))
+            return FALSE;
     }
     return TRUE;
 }
@@ -287,7 +309,7 @@ gboolean imap_session_uid_expunge(ImapSession *session, const UidSet *uids, GErr
         g_autofree char *part = uid_set_take(left, SET_MAX, STORE_MAX);
         ImapCommand *command = imap_command_new("UID EXPUNGE");
 
-        if (!imap_session_run(session, imap_command_raw(command, part), NULL, error))
+        if (!run(session, imap_command_raw(command, part), error))
             return FALSE;
     }
     return TRUE;
@@ -295,7 +317,7 @@ gboolean imap_session_uid_expunge(ImapSession *session, const UidSet *uids, GErr
 
 gboolean imap_session_expunge_all(ImapSession *session, GError **error)
 {
-    return imap_session_run(session, imap_command_new("EXPUNGE"), NULL, error);
+    return run(session, imap_command_new("EXPUNGE"), error);
 }
 
 /* -- Mailboxes --------------------------------------------------------------------------------- */
@@ -377,7 +399,7 @@ gboolean imap_session_create(ImapSession *session, const char *mailbox, const ch
 gboolean imap_session_delete(ImapSession *session, const char *mailbox, GError **error)
 {
     if (!leave(session, mailbox, error) ||
-        !imap_session_run(session, about("DELETE", mailbox), NULL, error))
+        !run(session, about("DELETE", mailbox), error))
         return FALSE;
     subscribe(session, "UNSUBSCRIBE", mailbox);
     return TRUE;
@@ -438,7 +460,7 @@ gboolean imap_session_rename(ImapSession *session, const char *from, const char 
         (!is_inbox(from) && !list_subscribed(session, from, names, error)))
         return FALSE;
     command = imap_command_mailbox(about("RENAME", from), to);
-    if (!imap_session_run(session, command, NULL, error))
+    if (!run(session, command, error))
         return FALSE;
     if (is_inbox(from))
         subscribe(session, "SUBSCRIBE", to);

@@ -6,6 +6,7 @@
  */
 #include "client/imap-internal.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 
 #include <string.h>
@@ -167,6 +168,7 @@ static gboolean stream_out(ImapSession *session, guint number, ImapUpload *uploa
         n_sent += n;
         tell_progress(upload, n_sent, &next);
     }
+    FAULT("literal-sent");
     return check_early(session, number, error);
 }
 

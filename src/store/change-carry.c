@@ -6,6 +6,7 @@
  */
 #include "store/change-internal.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 
 /* -- Arriving ---------------------------------------------------------------------------------- */
@@ -185,6 +186,7 @@ void change_rescue(Change *change, Mailbox *target, const JournalMessage *each)
                   change->entry->wire, change->entry->target);
         return;
     }
+    FAULT("transfer-rescue");
     name = change_free_name(store, target, message->name);
     fd = disk_open_body(store->disk, change->entry->mailbox, message->item, &error);
     file = fd >= 0 ? local_create(store, target, name, LOCAL_NEW, &error) : NULL;

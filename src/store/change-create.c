@@ -135,6 +135,7 @@ static void done(Change *change, OldOne fate)
     if (mailbox && old && fate == OLD_HIDDEN)
         hide_old(change, batch, mailbox);
     adopt_body(change, batch, mailbox, message);
+    FAULT("create-adopted");
     if (file)
         local_committed(file, batch, change->revision);
     if (mailbox && (!message || fate == OLD_STAYS))
@@ -555,6 +556,7 @@ static void on_trash_made(Change *change)
 {
     g_autofree char *wire = change_trash_wire(change->store);
 
+    FAULT("create-trash-made");
     store_ask_list(change->store, JOB_WAITED);
     ask_move(change, wire);
 }

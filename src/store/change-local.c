@@ -9,6 +9,7 @@
  */
 #include "store/change-internal.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "mime/message-name.h"
 
 #include <string.h>
@@ -104,6 +105,7 @@ void change_restore_parked(Store *store, Mailbox *mailbox)
         name = change_free_name(store, mailbox, g_hash_table_lookup(store->parked, link->data));
         change_unpark(store, batch, mailbox, item);
         change_rename_message(store, batch, mailbox, message, name);
+        FAULT("recover-parked");
     }
     disk_submit(store->disk, batch, NULL, NULL);
 }
@@ -170,6 +172,7 @@ static void on_durable(const GError *error, gpointer user)
     Rename *rename = user;
     Store *store = rename->store;
 
+    FAULT("rename-durable");
     store->renames = g_list_remove(store->renames, rename);
     if (rename->waiter)
         change_waiter_answer(rename->waiter, error);
@@ -183,6 +186,7 @@ static StoreChange *submit_rename(Store *store, DiskBatch *batch, StoreFunc func
 
     rename->store = store;
     store->renames = g_list_prepend(store->renames, rename);
+    FAULT("rename-begin");
     disk_submit(store->disk, batch, on_durable, rename);
     return waiter;
 }

@@ -294,6 +294,7 @@ static void answered(Change *change, Job *job, const GError *error)
     FAULT("mailbox-answered");
     if (!error || is_done(change, error))
         apply(change->store, change->entry);
+    FAULT("mailbox-applied");
     release(change);
     if (!error || is_done(change, error)) {
         change_finish(change, NULL);

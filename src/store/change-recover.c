@@ -7,6 +7,7 @@
  */
 #include "store/change-internal.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 
 /* -- Changes ----------------------------------------------------------------------------------- */
@@ -68,6 +69,7 @@ static void on_lost(const GError *error, gpointer user)
 {
     Lost *lost = user;
 
+    FAULT("recover-lost");
     if (!error) {
         DiskBatch *batch = disk_batch_new();
 
@@ -113,6 +115,7 @@ static void restore(Store *store, JournalLocal *row)
              "it was being written when mailfs ended, and never closed");
         return;
     }
+    FAULT("recover-local");
     file = local_restore(store, row, &error);
     if (!file) {
         lose(store, g_steal_pointer(&owned), row->stage, error->message);
@@ -174,8 +177,11 @@ gboolean store_changes_load(Store *store, GError **error)
 
     /* What restore() begins anew gets a stage of its own while the others are looked at: those are
      * made on the disk's thread, so the list is taken before. */
-    return load_entries(store, error) && change_load_parked(store, error) &&
-           load_locals(store, named, error) && sweep_stages(store, named, error);
+    if (!load_entries(store, error) || !change_load_parked(store, error) ||
+        !load_locals(store, named, error) || !sweep_stages(store, named, error))
+        return FALSE;
+    FAULT("recover-loaded");
+    return TRUE;
 }
 
 void store_changes_unload(Store *store)

@@ -140,6 +140,7 @@ static void apply(Change *change)
     FAULT("transfer-apply");
     for (guint i = 0; i < change->entry->messages->len; i++)
         is_complete = change_carry_over(change, batch, nth(change, i)) && is_complete;
+    FAULT("transfer-carried");
     if (target && !is_complete)
         store_request_sync(change->store, target, JOB_WAITED);
     finish(change, batch);
@@ -284,6 +285,7 @@ static void look(Change *change)
 {
     Mailbox *target = change_target(change);
 
+    FAULT("transfer-look");
     if (target)
         ask_sync(change, target, on_target_synced);
     else
@@ -531,6 +533,7 @@ static void on_trash_made(Change *change)
 {
     g_autoptr(GError) unshown = NULL;
 
+    FAULT("transfer-trash-made");
     if (change_mailbox_appeared(change->store, change->entry->target, &unshown))
         begin(change);
     else

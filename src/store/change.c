@@ -12,6 +12,7 @@
 #include "store/change-internal.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/limits.h"
 
@@ -132,6 +133,7 @@ static void on_saved(const GError *error, gpointer user)
 
     change->is_saving = FALSE;
     if (!error) {
+        FAULT("change-saved");
         change->was_saved = TRUE;
         then(change);
         return;
@@ -480,6 +482,7 @@ void change_finish(Change *change, DiskBatch *batch)
 {
     Store *store = change->store;
 
+    FAULT("change-finish");
     if (!batch)
         batch = disk_batch_new();
     disk_batch_remove_journal(batch, change->entry->id);
@@ -503,6 +506,7 @@ void change_refuse(Change *change, DiskBatch *batch, const GError *error)
     Store *store = change->store;
     JournalEntry *entry = change->entry;
 
+    FAULT("change-refuse");
     if (!batch)
         batch = disk_batch_new();
     if (change->ops->undo)

@@ -6,6 +6,7 @@
  */
 #include "store/local.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/limits.h"
 #include "store/change-internal.h"
@@ -226,6 +227,7 @@ LocalFile *local_create(Store *store, Mailbox *mailbox, const char *name, LocalK
         file->replaces = parked->item;
     file->item = change_new_item(mailbox);
     insert(file);
+    FAULT("local-created");
     put(file);
     mailbox_touch(mailbox, store_now());
     tell(file, name);
@@ -395,6 +397,7 @@ static void on_synced(const GError *error, gpointer user)
     Sync *sync = user;
     Store *store = sync->file->store;
 
+    FAULT("local-synced");
     if (!error && !sync->file->is_gone) {
         sync->file->is_flushed = TRUE;
         put(sync->file);
@@ -444,6 +447,7 @@ void local_move(LocalFile *file, Mailbox *to, const char *name)
     if (file->kind == LOCAL_EDIT)
         file->kind = LOCAL_NEW;
     insert(file);
+    FAULT("local-moved");
     local_put(file, batch);
     disk_submit(file->store->disk, batch, NULL, NULL);
     mailbox_touch(to, store_now());

@@ -7,15 +7,25 @@
 
 #include "base/fault.h"
 
+/* The program begins with MAILFS_FAULT=@this. */
+static const char *asked_path;
+
+static void ask(const char *asked)
+{
+    g_assert_true(g_file_set_contents_full(asked_path, asked, -1, G_FILE_SET_CONTENTS_NONE, 0600,
+                                           NULL));
+}
+
 /* Passes "b" and then "a" three times in a child; what it exits with. */
 static int pass(const char *asked)
 {
     int status = 0;
-    pid_t pid = fork();
+    pid_t pid;
 
+    ask(asked);
+    pid = fork();
     g_assert_cmpint(pid, >=, 0);
     if (pid == 0) {
-        setenv("MAILFS_FAULT", asked, 1);
         FAULT("b");
         for (int i = 0; i < 3; i++) {
             if (FAULT_FAILS("a"))
@@ -44,33 +54,61 @@ static void test_pass(void)
     }
 }
 
+/* What is asked for later is counted from there. */
+static void test_change(void)
+{
+    g_assert_cmpint(pass("list"), ==, 0);
+    ask("a:2");
+    FAULT("a");
+    ask("");
+    FAULT("a");
+    ask("a:2");
+    FAULT("a");
+    ask("nothing else");
+}
+
 static void test_log(gconstpointer path)
 {
     g_autofree char *text = NULL;
 
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    g_assert_cmpstr(text, ==, "fault: a\nfault: a\nfault: a\nfault: b\nfault: a\n");
+    g_assert_cmpstr(text, ==,
+                    "fault: a\nfault: a\nfault: a\nfault: b\nfault: a\n"
+                    "pass: b\npass: a\npass: a\npass: a\n");
+}
+
+static char *make_file(void)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("mailfs-fault-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    return path;
 }
 
 int main(int argc, char **argv)
 {
-    const char *path = getenv("MAILFS_FAULT_LOG");
+    const char *log = getenv("MAILFS_FAULT_LOG"), *asked = getenv("MAILFS_FAULT");
     int result;
 
-    if (!path) { /* it is opened before main() */
-        g_autofree char *fresh = NULL;
-        int fd = g_file_open_tmp("mailfs-fault-XXXXXX", &fresh, NULL);
+    if (!log) { /* both are opened before main() */
+        g_autofree char *fresh_log = make_file(), *fresh = make_file();
+        g_autofree char *at = g_strconcat("@", fresh, NULL);
 
-        g_assert_cmpint(fd, >=, 0);
-        close(fd);
-        setenv("MAILFS_FAULT_LOG", fresh, 1);
+        setenv("MAILFS_FAULT_LOG", fresh_log, 1);
+        setenv("MAILFS_FAULT", at, 1);
         execv("/proc/self/exe", argv);
         return 1;
     }
+    g_assert_nonnull(asked);
+    asked_path = asked + 1;
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/fault/pass", test_pass);
-    g_test_add_data_func("/fault/log", path, test_log);
+    g_test_add_func("/fault/change", test_change);
+    g_test_add_data_func("/fault/log", log, test_log);
     result = g_test_run();
-    unlink(path);
+    unlink(log);
+    unlink(asked_path);
     return result;
 }
