@@ -32,9 +32,9 @@ class Account:
     def shown(self, name):
         return self.wire(name).replace(self.server.separator, "/")
 
-    def through_proxy(self):
+    def through_proxy(self, keep_back=None):
         """Puts a proxy between the mount and the server; gives it."""
-        self.proxy = proxy.Proxy(self.server.port)
+        self.proxy = proxy.Proxy(self.server.port, keep_back)
         return self.proxy
 
     def close(self):

@@ -1,4 +1,5 @@
-"""A TCP proxy before a server: counts IMAP commands, delays, cuts, and lets nothing through.
+"""A TCP proxy before a server: counts IMAP commands, delays, cuts, lets nothing through, and keeps
+back what a poorer server would not say.
 
 It reads the client's side as IMAP, so it must stand before a plain-text server.  Counts are
 taken where nobody can cheat: on the wire.
@@ -13,7 +14,10 @@ LITERAL = re.compile(rb"\{(\d+)(\+?)\}$")
 COMMAND = re.compile(rb"^([A-Za-z0-9.]+) (?:(UID) )?([A-Za-z]+)")
 CHANGE = re.compile(r"^[A-Za-z0-9.]+ (UID )?(APPEND|REPLACE|COPY|MOVE|STORE|EXPUNGE|CLOSE|CREATE|"
                     r"DELETE|RENAME|SUBSCRIBE|UNSUBSCRIBE)\b", re.I)
+# The response codes of UIDPLUS (RFC 4315), with the blank behind.
+UIDPLUS_CODES = re.compile(rb"\[(?:APPENDUID|COPYUID)[^\]\r\n]*\] ")
 CHUNK = 65536
+UP, DOWN = "up", "down"  # from the client, from the server
 
 
 class CommandReader:
@@ -55,8 +59,11 @@ class Proxy:
     refuse      True: every connection is closed at once, and the ones that stand
     """
 
-    def __init__(self, target_port):
+    def __init__(self, target_port, keep_back=None):
+        """keep_back: a pattern that is taken out of the server's lines, such as
+        UIDPLUS_CODES."""
         self.target_port = target_port
+        self.keep_back = keep_back
         self.delay = 0.0
         self.cut_after = None
         self.frozen = False
@@ -66,6 +73,8 @@ class Proxy:
         self.n_connections = 0
         self.n_cut = 0
         self.octets_down = 0
+        self.left = {UP: None, DOWN: None}  # octets until a cut, see cut_in()
+        self.passed = {UP: 0, DOWN: 0}
         self.open = set()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
@@ -88,6 +97,18 @@ class Proxy:
             except OSError:
                 pass
 
+    def cut_in(self, direction, octets):
+        """Cuts all connections when so many more octets have passed in this direction, on any of
+        them; once.  None: not at all."""
+        with self.lock:
+            self.left[direction] = octets
+        if octets == 0 and self._let_pass(direction, b"")[1]:
+            self.cut()
+
+    def is_cut(self):
+        """Whether the cut that was asked for has happened."""
+        return self.left == {UP: None, DOWN: None}
+
     def down(self):
         self.refuse = True
         self.cut()
@@ -100,6 +121,7 @@ class Proxy:
         with self.lock:
             self.commands = []
             self.octets_down = 0
+            self.passed = {UP: 0, DOWN: 0}
             self.n_connections = 0
             self.n_cut = 0
 
@@ -155,9 +177,9 @@ class Proxy:
                 self.open |= {client, server}
             reader = CommandReader(lambda line, n=number: self._note(n, line))
             threading.Thread(target=self._copy, daemon=True,
-                             args=(client, server, reader.feed, None)).start()
+                             args=(client, server, UP, reader.feed, None)).start()
             threading.Thread(target=self._copy, daemon=True,
-                             args=(server, client, self._count, self.cut_after)).start()
+                             args=(server, client, DOWN, self._count, self.cut_after)).start()
 
     def _note(self, number, line):
         with self.lock:
@@ -167,20 +189,47 @@ class Proxy:
         with self.lock:
             self.octets_down += len(data)
 
-    def _copy(self, source, sink, see, limit):
+    def _let_pass(self, direction, data):
+        """What of data may pass; cuts when that was the last of it."""
+        with self.lock:
+            left = self.left[direction]
+            is_last = left is not None and left <= len(data)
+            data = data[:left] if is_last else data
+            if left is not None:
+                self.left[direction] = None if is_last else left - len(data)
+            self.passed[direction] += len(data)
+            self.n_cut += is_last
+        return data, is_last
+
+    def _whole_lines(self, source):
+        """The server's octets, line by line, without what is kept back."""
+        held = b""
+        while True:
+            data = source.recv(CHUNK)
+            if not data:
+                return
+            lines, newline, held = (held + data).rpartition(b"\n")
+            yield self.keep_back.sub(b"", lines) + newline
+
+    def _copy(self, source, sink, direction, see, limit):
+        if direction == DOWN and self.keep_back:
+            pieces = self._whole_lines(source)
+        else:
+            pieces = iter(lambda: source.recv(CHUNK), b"")
         try:
-            while True:
-                data = source.recv(CHUNK)
-                if not data:
-                    break
+            for data in pieces:
                 while self.frozen:
                     time.sleep(0.05)
                 if self.delay:
                     time.sleep(self.delay)
                 if limit is not None:
                     data, limit = data[:limit], limit - len(data)
+                data, is_last = self._let_pass(direction, data)
                 see(data)
                 sink.sendall(data)
+                if is_last:
+                    self.cut()
+                    break
                 if limit is not None and limit <= 0:
                     with self.lock:
                         self.n_cut += 1
