@@ -500,6 +500,20 @@ static void set_aside(SyncRun *run)
     }
 }
 
+/* Of messages with this UID and higher ones. */
+static void ask_state(SyncRun *run, guint32 first)
+{
+    g_autoptr(UidSet) uids = uid_set_new();
+
+    uid_set_add_range(uids, first, G_MAXUINT32);
+    if (!run->by_uid)
+        run->by_uid = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
+                                            (GDestroyNotify)message_free);
+    run->is_recalling = TRUE;
+    disk_recall(run->store->disk, run->mailbox->number, run->uidvalidity, uids, on_recalled,
+                run->store);
+}
+
 static void on_begin(SyncRun *run, const Event *event)
 {
     Mailbox *mailbox = run->mailbox;
@@ -510,8 +524,12 @@ static void on_begin(SyncRun *run, const Event *event)
     run->n_done = 0;
     run->began = deadline_now();
     g_clear_pointer(&run->fresh, g_ptr_array_unref);
-    if (!event->is_reset)
+    if (!event->is_reset) {
+        /* After a crash the index may be behind: what is new in it may have a name already. */
+        if (event->n_expected > 0 && disk_was_unclean(run->store->disk))
+            ask_state(run, MAX(mailbox->uidnext, 1));
         return;
+    }
     if (mailbox->is_listed && mailbox_n_messages(mailbox) > 0) {
         g_message("%s: %s was made anew on the server (UIDVALIDITY %u, was %u); listing it again",
                   run->store->account->id, mailbox->wire, event->uidvalidity,
@@ -522,17 +540,8 @@ static void on_begin(SyncRun *run, const Event *event)
     /* A first listing, perhaps one that was cut short before, or of a mailbox whose index was
      * lost: state.db knows the items and names it had. */
     set_aside(run);
-    if (mailbox->next_item > 1 && event->n_expected > 0) {
-        g_autoptr(UidSet) all = uid_set_new();
-
-        uid_set_add_range(all, 1, G_MAXUINT32);
-        if (!run->by_uid)
-            run->by_uid = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL,
-                                                (GDestroyNotify)message_free);
-        run->is_recalling = TRUE;
-        disk_recall(run->store->disk, mailbox->number, event->uidvalidity, all, on_recalled,
-                    run->store);
-    }
+    if (mailbox->next_item > 1 && event->n_expected > 0)
+        ask_state(run, 1);
 }
 
 static void apply(SyncRun *run, Event *event)
