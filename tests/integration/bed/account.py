@@ -56,6 +56,10 @@ class Account:
         """A message, straight into the server's store.  flags: letters as in Maildir names."""
         self._maildir(name).deliver(data, flags, date)
 
+    def ensure(self, name):
+        """A mailbox, made straight in the server's store."""
+        self._maildir(name)
+
     def deliver_copies(self, data, n, name="INBOX"):
         self._maildir(name).deliver_copies(data, n)
 
