@@ -114,38 +114,39 @@ def test_a_queue_takes_everything(seeded, judge, proxy, mounts):
     os.unlink(old[2])
     os.rename(old[3], mount.path + "/Box/moved.eml")
     assert mount.run("flag", old[4], "+flagged").returncode == 0
-    # but not directories: what is put into one could not be sent while it is not there
-    refused(os.mkdir, mount.path + "/New")
+    os.mkdir(mount.path + "/New")
+    write(mount.path + "/New/inside.eml", mail.numbered(7))
     assert time.monotonic() - start < 10
 
-    def written():
-        assert mount.read("INBOX/new.eml") == mail.numbered(9)
-        assert mount.read("Box/other.eml") == mail.numbered(8)
-        assert mount.read("INBOX/" + os.path.basename(old[1])) == mail.numbered(0) + b"more\r\n"
-
     def shown():
-        """What was removed and moved is where it was until a server has done it."""
+        """At once, and after a restart without a server, and in the end."""
         assert set(os.listdir(mount.path + "/INBOX")) \
             == {"new.eml", os.path.basename(old[1]), os.path.basename(old[4])}
         assert set(os.listdir(mount.path + "/Box")) == {"other.eml", "moved.eml"}
+        assert os.listdir(mount.path + "/New") == ["inside.eml"]
+        assert mount.read("New/inside.eml") == mail.numbered(7)
         assert mount.read("Box/moved.eml") == mail.numbered(2)
-        written()
-    written()
+        assert mount.read("INBOX/new.eml") == mail.numbered(9)
+        assert mount.read("Box/other.eml") == mail.numbered(8)
+        assert mount.read("INBOX/" + os.path.basename(old[1])) == mail.numbered(0) + b"more\r\n"
+        return True
+    shown()
     judge.wait(numbered(0, 1, 2, 3))
     listing = mount.run("queue", "list")
-    assert listing.returncode == 0 and len(listing.stdout.splitlines()) >= 6, listing
+    assert listing.returncode == 0 and len(listing.stdout.splitlines()) >= 8, listing
     assert "new.eml" in listing.stdout and "other.eml" in listing.stdout
     assert {mail.numbered(9), mail.numbered(8), mail.numbered(0) + b"more\r\n"} \
         <= set(pending(mount).values())
     mount.kill()
     mount.start()
-    written()
+    system.wait_for(shown, "all is as before")
     assert len(pending(mount)) >= 3
     proxy.up()
     mount.wait_state("online", 20)
     judge.wait([mail.numbered(9), mail.numbered(0) + b"more\r\n", mail.numbered(3)], seconds=20)
     judge.wait([mail.numbered(8), mail.numbered(2)], "Box", seconds=20)
     judge.wait(numbered(0, 1), "Trash", seconds=20)
+    system.wait_for(lambda: judge.data("New") == numbered(7), "the new mailbox", 20)
     system.wait_for(lambda: {seen.data: seen.flags for seen in judge.see().values()}
                     [mail.numbered(3)] == {"\\Flagged"}, "the flag")
     system.wait_for(lambda: not pending(mount), "nothing is pending")
