@@ -92,6 +92,9 @@ static void send_truncated(FsTask *task, LocalFile *local)
     gboolean is_sent_later = local->n_writers > 0 || local->kind == LOCAL_SCRATCH;
 
     task->run = reply_attr;
+    /* As if it had been opened and closed: an edit that leaves nothing ends here. */
+    local_add_writer(local);
+    local_remove_writer(local);
     if (is_sent_later || !local_is_dirty(local))
         reply_attr(task);
     else
