@@ -299,6 +299,9 @@ void change_local_clear(Store *store);
 gboolean store_changes_load(Store *store, GError **error);
 void store_changes_unload(Store *store);
 
+/* The first LIST was answered: every mailbox that there is, is known. */
+void store_changes_polled(Store *store);
+
 /* -- local.c ----------------------------------------------------------------------------------- */
 
 void local_init(Store *store);

@@ -230,7 +230,8 @@ StoreChange *store_park(Store *store, Mailbox *mailbox, Message *message, const 
 
     if (!may_rename(store, mailbox, name, &error))
         return change_answer(store, error, func, user);
-    if (!message->is_cached) {
+    /* One that is being fetched is here to its last octet, or the caller would not ask. */
+    if (!message->is_cached && !store_is_fetching(store, mailbox, message)) {
         mail_fail(&error, MAIL_ERROR_CACHE, "%s is not in the cache; read it first",
                   message->name);
         return change_answer(store, error, func, user);

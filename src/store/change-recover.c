@@ -102,7 +102,7 @@ static void lose(Store *store, JournalLocal *row, guint64 stage, const char *rea
         stage_lose(store->disk, fd, &where, on_lost, lost);
 }
 
-/* Takes @row. */
+/* Takes @row.  When the cache was lost, its mailbox is not known before the first LIST. */
 static void restore(Store *store, JournalLocal *row)
 {
     g_autoptr(JournalLocal) owned = row;
@@ -110,6 +110,10 @@ static void restore(Store *store, JournalLocal *row)
     Change *change = find_create(store, row);
     LocalFile *file;
 
+    if (!store->was_polled && !account_find_number(store->account, row->mailbox)) {
+        g_ptr_array_add(store->homeless, g_steal_pointer(&owned));
+        return;
+    }
     if (!change && row->kind != LOCAL_SCRATCH && !row->is_flushed) {
         lose(store, g_steal_pointer(&owned), row->stage,
              "it was being written when mailfs ended, and never closed");
@@ -184,7 +188,18 @@ gboolean store_changes_load(Store *store, GError **error)
     return TRUE;
 }
 
+void store_changes_polled(Store *store)
+{
+    g_autoptr(GPtrArray) rows = g_steal_pointer(&store->homeless);
+
+    store->homeless = g_ptr_array_new_with_free_func((GDestroyNotify)journal_local_free);
+    for (guint i = 0; i < rows->len; i++)
+        restore(store, g_steal_pointer(&g_ptr_array_index(rows, i)));
+    change_schedule(store);
+}
+
 void store_changes_unload(Store *store)
 {
+    g_ptr_array_unref(store->homeless);
     g_list_free_full(store->losing, lost_free);
 }

@@ -305,10 +305,19 @@ static gboolean is_free(const Store *store, const Change *change)
     return TRUE;
 }
 
+/* After the cache was lost, mailboxes are known by the first LIST only. */
+static gboolean is_located(const Change *change)
+{
+    const JournalEntry *entry = change->entry;
+
+    return change->store->was_polled || ((!entry->mailbox || change_mailbox(change)) &&
+                                         (!entry->target_mailbox || change_target(change)));
+}
+
 static gboolean is_due(const Change *change)
 {
     return change->phase == CHANGE_WAITING && !change->is_saving &&
-           change->store->link == LINK_ONLINE &&
+           change->store->link == LINK_ONLINE && is_located(change) &&
            (!change->retry || deadline_passed(change->retry));
 }
 
@@ -621,6 +630,7 @@ gboolean store_may_change(const Store *store, const Mailbox *mailbox, GError **e
 void store_changes_init(Store *store)
 {
     store->failed = g_ptr_array_new_with_free_func((GDestroyNotify)journal_entry_free);
+    store->homeless = g_ptr_array_new_with_free_func((GDestroyNotify)journal_local_free);
     store->parked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     g_queue_init(&store->removals);
 }

@@ -49,6 +49,7 @@ struct Store {
     /* Changing: change-internal.h. */
     GList *changes;       /* of Change, in the order they were asked for */
     GPtrArray *failed;    /* of JournalEntry */
+    GPtrArray *homeless;  /* of JournalLocal, of mailboxes that are not known yet */
     GHashTable *locals;   /* mailbox number -> GPtrArray of LocalFile, by item */
     GHashTable *parked;   /* inode-like key (mailbox << 36 | item) -> name it had */
     GQueue removals;      /* times of removals for good, for the brake */

@@ -344,7 +344,10 @@ static void on_done(Store *store, Event *event)
         }
         if (event->done->id == store->list_job)
             on_listed(store, event->error, !store->was_polled);
-        store->was_polled = store->was_polled || !event->error;
+        if (!store->was_polled && !event->error) {
+            store->was_polled = TRUE;
+            store_changes_polled(store);
+        }
         break;
     case JOB_SYNC:
         store_sync_done(store, event);

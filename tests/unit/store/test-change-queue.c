@@ -139,6 +139,35 @@ static void test_queue_refused(Bed *bed, gconstpointer data)
     g_assert_cmpuint(bed->store->failed->len, ==, 1);
 }
 
+/* Nothing of the journal is in the cache, which anybody may delete. */
+static void test_without_cache(Bed *bed, gconstpointer data)
+{
+    g_autofree char *cache = g_build_filename(bed->dir, "cache", NULL);
+    Mailbox *inbox, *box;
+    LocalFile *file;
+    g_autoptr(GError) error = NULL, answer = NULL;
+
+    begin_queue(bed);
+    inbox = account_find_wire(bed->store->account, "INBOX");
+    file = local_create(bed->store, inbox, "new.eml", LOCAL_NEW, &error);
+    g_assert_true(local_write(file, "Subject: new\r\n", 14, 0, &error));
+    store_commit(bed->store, file, on_answered, &answer);
+    g_assert_no_error(wait_for(&answer));
+    local_unref(file);
+    stop(bed);
+    remove_tree(cache);
+    start(bed);
+    set_down(FALSE);
+    wait_until(is_idle, bed);
+    check_agrees(bed, "INBOX", 2);
+    check_agrees(bed, "Box", 1);
+    check_agrees(bed, "Trash", 1);
+    box = account_find_wire(bed->store->account, "Box");
+    g_assert_cmpstr(mailbox_nth(box, 0)->name, ==, "mine.eml");
+    inbox = account_find_wire(bed->store->account, "INBOX");
+    g_assert_nonnull(mailbox_find_name(inbox, "new.eml"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -146,5 +175,6 @@ int main(int argc, char **argv)
     bed_add("/change-queue/all", test_queue);
     bed_add("/change-queue/in-a-row", test_queue_in_a_row);
     bed_add("/change-queue/refused", test_queue_refused);
+    bed_add("/change-queue/without-cache", test_without_cache);
     return g_test_run();
 }
