@@ -143,26 +143,9 @@ gboolean io_fsync(int fd, GError **error)
     return TRUE;
 }
 
-gboolean io_replace_file(int dir_fd, const char *name, const void *data, gsize length,
-                         GError **error)
-{
-    g_autofree char *side = g_strconcat(name, ".new", NULL);
-    autofd int fd = io_open_at(dir_fd, side, O_WRONLY | O_CREAT | O_TRUNC, 0600, error);
-
-    return fd >= 0 && io_write_all(fd, data, length, error) && io_fsync(fd, error) &&
-           io_rename_at(dir_fd, side, name, error) && io_fsync(dir_fd, error);
-}
-
 gboolean io_rename_at(int dir_fd, const char *from, const char *to, GError **error)
 {
     if (renameat(dir_fd, from, dir_fd, to) < 0)
         return mail_fail_errno(error, errno, "cannot rename %s to %s", from, to);
-    return TRUE;
-}
-
-gboolean io_unlink_at(int dir_fd, const char *name, GError **error)
-{
-    if (unlinkat(dir_fd, name, 0) < 0)
-        return mail_fail_errno(error, errno, "cannot remove %s", name);
     return TRUE;
 }

@@ -38,10 +38,4 @@ GBytes *io_read_file(int dir_fd, const char *name, gsize limit, GError **error);
 
 gboolean io_fsync(int fd, GError **error);
 
-/* Replaces @name in @dir_fd so that after a crash either the old or the new bytes are there:
- * side file, fsync, rename, fsync of the directory. */
-gboolean io_replace_file(int dir_fd, const char *name, const void *data, gsize length,
-                         GError **error);
-
 gboolean io_rename_at(int dir_fd, const char *from, const char *to, GError **error);
-gboolean io_unlink_at(int dir_fd, const char *name, GError **error);

@@ -335,7 +335,6 @@ void disk_sweep(Disk *disk); /* one step; called while there is nothing else to 
 
 typedef enum {
     REQUEST_BATCH,
-    REQUEST_FLUSH,
     REQUEST_LOAD,
     REQUEST_RECALL,
     REQUEST_VERIFY,
@@ -409,7 +408,6 @@ struct Disk {
      * as never listed and with no HIGHESTMODSEQ, whatever a later batch says, so that the next
      * start lists them whole instead of trusting rows that are not all there. */
     GHashTable *holes;
-    GError *lost;        /* the first failure since the last flush */
 
     /* The queue, under its lock. */
     pthread_mutex_t lock;

@@ -96,7 +96,6 @@ static void give(Disk *disk, Answer *answer)
         return;
     switch (request->kind) {
     case REQUEST_BATCH:
-    case REQUEST_FLUSH:
     case REQUEST_SYNC:
     case REQUEST_LOSE:
         if (request->done)
@@ -268,7 +267,7 @@ static void write_group(Disk *disk, GArray *fates,
     for (guint i = 0; i < fates->len; i++) {
         const Fate *fate = &g_array_index(fates, Fate, i);
 
-        if (fate->request->batch && !fate->error)
+        if (!fate->error)
             g_ptr_array_add(batches, fate->request->batch);
     }
     if (batches->len == 0 || write(disk, batches, NULL))
@@ -276,7 +275,7 @@ static void write_group(Disk *disk, GArray *fates,
     for (guint i = 0; i < fates->len; i++) {
         Fate *fate = &g_array_index(fates, Fate, i);
 
-        if (!fate->request->batch || fate->error)
+        if (fate->error)
             continue;
         g_ptr_array_set_size(batches, 0);
         g_ptr_array_add(batches, fate->request->batch);
@@ -289,20 +288,14 @@ static void write_group(Disk *disk, GArray *fates,
 /* Takes the request and the error. */
 static void answer_write(Disk *disk, Fate *fate)
 {
-    Answer *answer;
+    Answer *answer = answer_new(fate->request, fate->error);
 
-    if (fate->request->kind == REQUEST_FLUSH) {
-        fate->error = g_steal_pointer(&disk->lost);
-    } else if (fate->error && !disk->lost) {
-        disk->lost = g_error_copy(fate->error);
-    }
-    answer = answer_new(fate->request, fate->error);
     answer->is_kept = fate->is_kept;
     post(disk, answer);
     g_clear_error(&fate->error);
 }
 
-/* @requests are BATCHes and FLUSHes; takes what is in the array.
+/* @requests are BATCHes; takes what is in the array.
  *
  * Whoever put something into the journal has to know whether it is there, and nothing else: with
  * the state written, an index that fails is a hole to be mended, not an error for them. */
@@ -313,7 +306,7 @@ static void serve_group(Disk *disk, GPtrArray *requests)
     for (guint i = 0; i < requests->len; i++) {
         Fate fate = {.request = g_ptr_array_index(requests, i)};
 
-        fate.is_kept = fate.request->batch && fate.request->batch->has_paper;
+        fate.is_kept = fate.request->batch->has_paper;
         g_array_append_val(fates, fate);
     }
     write_group(disk, fates, disk_write_state);
@@ -435,26 +428,20 @@ static void serve(Disk *disk, DiskRequest *request)
         serve_stage(disk, request);
         return;
     case REQUEST_BATCH:
-    case REQUEST_FLUSH:
         g_assert_not_reached();
     }
 }
 
 /* -- The queue --------------------------------------------------------------------------------- */
 
-static gboolean is_write(const DiskRequest *request)
-{
-    return request->kind == REQUEST_BATCH || request->kind == REQUEST_FLUSH;
-}
-
 /* What is done whether or not anybody hears of it: octets on their way to lost+found may be
  * nowhere else by now. */
 static gboolean must_run(const DiskRequest *request)
 {
-    return is_write(request) || request->kind == REQUEST_LOSE;
+    return request->kind == REQUEST_BATCH || request->kind == REQUEST_LOSE;
 }
 
-/* Waits for work: all writes at the head of the queue, or one other request, or none when it is
+/* Waits for work: all batches at the head of the queue, or one other request, or none when it is
  * time for the sweep.  FALSE when the disk is closed and everything was carried out. */
 static gboolean take_work(Disk *disk, GPtrArray *requests)
 {
@@ -471,10 +458,10 @@ static gboolean take_work(Disk *disk, GPtrArray *requests)
             request_free(g_queue_pop_head(&disk->requests));
             continue;
         }
-        if (requests->len > 0 && !is_write(head))
+        if (requests->len > 0 && head->kind != REQUEST_BATCH)
             break;
         g_ptr_array_add(requests, g_queue_pop_head(&disk->requests));
-        if (!is_write(head))
+        if (head->kind != REQUEST_BATCH)
             break;
     }
     pthread_mutex_unlock(&disk->lock);
@@ -489,7 +476,7 @@ static gpointer run(gpointer user)
     while (take_work(disk, requests)) {
         if (requests->len == 0)
             disk_sweep(disk);
-        else if (is_write(g_ptr_array_index(requests, 0)))
+        else if (((DiskRequest *)g_ptr_array_index(requests, 0))->kind == REQUEST_BATCH)
             serve_group(disk, requests);
         else
             serve(disk, g_ptr_array_index(requests, 0));

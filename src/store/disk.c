@@ -24,11 +24,6 @@ void disk_submit(Disk *disk, DiskBatch *batch, DiskDoneFunc done, gpointer user)
         .kind = REQUEST_BATCH, .batch = batch, .done = done, .user = user});
 }
 
-void disk_flush(Disk *disk, DiskDoneFunc done, gpointer user)
-{
-    disk_ask(disk, &(DiskRequest){.kind = REQUEST_FLUSH, .done = done, .user = user});
-}
-
 void disk_load_messages(Disk *disk, guint16 mailbox, DiskLoadFunc func, gpointer user)
 {
     disk_ask(disk, &(DiskRequest){
@@ -153,7 +148,6 @@ static void disk_free(Disk *disk)
     g_hash_table_unref(disk->next_items);
     g_hash_table_unref(disk->fresh);
     g_hash_table_unref(disk->holes);
-    g_clear_error(&disk->lost);
     io_close_auto(&disk->bodies_fd);
     io_close_auto(&disk->staging_fd);
     io_close_auto(&disk->cache_fd);

@@ -137,10 +137,6 @@ void disk_batch_body_used(DiskBatch *batch, guint16 mailbox, guint64 item, gint6
 typedef void (*DiskDoneFunc)(const GError *error, gpointer user);
 void disk_submit(Disk *disk, DiskBatch *batch, DiskDoneFunc done, gpointer user);
 
-/* Called after everything submitted before is durable; with the first error since the last flush
- * if a batch failed. */
-void disk_flush(Disk *disk, DiskDoneFunc done, gpointer user);
-
 /* -- Numbers ----------------------------------------------------------------------------------- */
 
 /* What state.db knows of messages that the index does not: after the cache was lost, a message

@@ -200,14 +200,3 @@ Job *job_queue_remove(JobQueue *queue, guint64 id)
     g_mutex_unlock(&queue->lock);
     return found;
 }
-
-guint job_queue_length(JobQueue *queue)
-{
-    guint n = 0;
-
-    g_mutex_lock(&queue->lock);
-    for (guint i = 0; i < JOB_N_PRIORITIES; i++)
-        n += queue->jobs[i].length;
-    g_mutex_unlock(&queue->lock);
-    return n;
-}

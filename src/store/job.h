@@ -230,4 +230,3 @@ Job *job_queue_take(JobQueue *queue, const JobRoles *roles, guint n_roles, const
 GPtrArray *job_queue_drain(JobQueue *queue);
 /* Takes out the job @id if no connection has it yet. */
 Job *job_queue_remove(JobQueue *queue, guint64 id);
-guint job_queue_length(JobQueue *queue);

@@ -43,6 +43,12 @@ static inline void fixture_reopen(Fixture *fixture)
     fixture_open(fixture);
 }
 
+/* @done comes after all that was submitted before. */
+static inline void ask_when_done(Fixture *fixture, DiskDoneFunc done, gpointer user)
+{
+    disk_submit(fixture->disk, disk_batch_new(), done, user);
+}
+
 static inline void fixture_set_up(Fixture *fixture, gconstpointer data)
 {
     fixture->dir = g_dir_make_tmp("mailfs-disk-XXXXXX", NULL);

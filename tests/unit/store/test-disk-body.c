@@ -395,7 +395,7 @@ static void test_sweep(Fixture *fixture, gconstpointer data)
     fixture_open(fixture);
     g_assert_cmpuint(disk_body_bytes(fixture->disk), ==, 25);
     put_body(fixture, NULL, 1, 7, "fresh"); /* its row is on its way: not a stray */
-    disk_flush(fixture->disk, on_done, &done);
+    ask_when_done(fixture, on_done, &done);
     wait_for(&done.is_done);
     wait_until_gone(fixture->cache, "bodies/0001/000000006");
     wait_until_gone(fixture->cache, "bodies/0002");
@@ -422,7 +422,7 @@ static void test_index_lost(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(g_unlink(index), ==, 0);
     fixture_open(fixture);
     g_assert_cmpuint(disk_body_bytes(fixture->disk), ==, 0);
-    disk_flush(fixture->disk, on_done, &done);
+    ask_when_done(fixture, on_done, &done);
     wait_for(&done.is_done);
     wait_until_gone(fixture->cache, "bodies/0001");
 }
@@ -612,7 +612,7 @@ static void test_move_crash(Fixture *fixture, gconstpointer data)
 
     in_dying_child(fixture, leave_moved);
     fixture_open(fixture);
-    disk_flush(fixture->disk, on_done, &done); /* starts the thread */
+    ask_when_done(fixture, on_done, &done); /* starts the thread */
     wait_for(&done.is_done);
     wait_until_gone(fixture->cache, "bodies/0002/000000001");
     wait_until_gone(fixture->cache, "bodies/0001");

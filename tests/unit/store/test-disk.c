@@ -301,7 +301,7 @@ static void on_turn(const GError *error, gpointer user)
     turn->order->n_done++;
 }
 
-/* Many batches at once, each putting the same mailbox anew: they end in order, the flush after
+/* Many batches at once, each putting the same mailbox anew: they end in order, the empty one after
  * all of them, and a load that was asked for after a batch sees what it put. */
 static void test_order(Fixture *fixture, gconstpointer data)
 {
@@ -309,7 +309,7 @@ static void test_order(Fixture *fixture, gconstpointer data)
     Order order = {.thread = g_thread_self()};
     g_autofree Turn *turns = g_new(Turn, N + 1);
     g_auto(Loaded) loaded = LOADED_INIT;
-    Done flushed = {0};
+    Done last = {0};
 
     for (guint i = 0; i < N; i++) {
         DiskBatch *batch = disk_batch_new();
@@ -321,10 +321,10 @@ static void test_order(Fixture *fixture, gconstpointer data)
     }
     g_assert_cmpuint(disk_next_item(fixture->disk, 1), ==, N + 2);
     g_assert_cmpuint(order.n_done, ==, 0); /* nothing before the main context runs */
-    disk_flush(fixture->disk, on_done, &flushed);
+    ask_when_done(fixture, on_done, &last);
     load(fixture, 1, &loaded);
-    g_assert_true(flushed.is_done);
-    g_assert_no_error(flushed.error);
+    g_assert_true(last.is_done);
+    g_assert_no_error(last.error);
     g_assert_cmpuint(order.n_done, ==, N);
     g_assert_cmpuint(loaded.messages->len, ==, N + 1);
     g_assert_cmpuint(loaded_at(&loaded, 0)->uid, ==, N); /* the last of them holds */
@@ -375,8 +375,8 @@ static void test_close_from_callback(Fixture *fixture, gconstpointer data)
 
     put_message(batch, 1, 1, 1);
     disk_submit(fixture->disk, batch, NULL, NULL);
-    disk_flush(fixture->disk, close_from_callback, fixture);
-    disk_flush(fixture->disk, on_never, NULL);
+    ask_when_done(fixture, close_from_callback, fixture);
+    ask_when_done(fixture, on_never, NULL);
     while (fixture->disk)
         g_main_context_iteration(NULL, TRUE);
     while (g_main_context_iteration(NULL, FALSE))
@@ -435,7 +435,7 @@ static void test_many(Fixture *fixture, gconstpointer data)
             put_message(batch, 1, i, i);
         disk_submit(fixture->disk, batch, NULL, NULL);
     }
-    disk_flush(fixture->disk, on_done, &done);
+    ask_when_done(fixture, on_done, &done);
     wait_for(&done.is_done);
     g_assert_no_error(done.error);
     seconds = (double)(g_get_monotonic_time() - start) / 1e6;
