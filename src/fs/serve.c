@@ -314,14 +314,17 @@ static void fs_free(Fs *fs)
     g_free(mount);
 }
 
-/* The notifier first, while requests are still answered: it may be waiting for one. */
+/* The notifier first: it may be waiting for the answer to a request.  So they are answered until it
+ * has ended, and none waits any more. */
 static void end_notifier(Fs *fs)
 {
     Deadline deadline = deadline_in(NOTIFIER_END_SECONDS);
 
     notifier_stop(fs->notifier);
+    fs_wait_fail_all(fs, ENODEV);
     while (!notifier_is_ended(fs->notifier)) {
         (void)on_requests(fuse_session_fd(fs->session), G_IO_IN, fs);
+        fs_wait_fail_all(fs, ENODEV);
         g_usleep(2000);
         if (deadline_passed(deadline))
             _exit(EXIT_FAILURE); /* the kernel takes the rest */
@@ -346,7 +349,6 @@ static void serve(Fs *fs)
     if (fs->drain_timer)
         g_source_remove(fs->drain_timer);
     end_notifier(fs);
-    fs_wait_fail_all(fs, ENODEV);
     /* One of them may have removed itself. */
     for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
         if (g_main_context_find_source_by_id(NULL, sources[i]))
