@@ -51,13 +51,6 @@ struct FsMount {
     Fs *fs; /* once served */
 };
 
-/* A request that was asked to come again. */
-typedef struct {
-    pid_t pid;
-    fuse_ino_t ino;
-    char *name; /* NULL: none */
-} FsYield;
-
 struct Fs {
     FsMount *mount;
     struct fuse_session *session;
@@ -81,7 +74,7 @@ struct Fs {
     GHashTable *handles; /* open files -> what frees them, should the end come before RELEASE */
     GHashTable *forwards; /* inode numbers of messages that moved -> their new ones */
     GHashTable *news;     /* inode numbers whose octets are not those the kernel may keep */
-    FsYield yield;
+    GHashTable *yielded; /* threads whose request was asked to come again */
     gboolean is_ending;   /* unmounted, or asked to end */
     guint n_draining;     /* stores that have not said yet that nothing is pending */
     guint drain_timer;    /* a GLib source, or 0 */

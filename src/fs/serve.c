@@ -277,6 +277,7 @@ static Fs *fs_new(FsMount *mount, const FsServeParams *params)
     fs->virtuals = virtual_nodes_new();
     fs->views = fs_views_new();
     fs->handles = g_hash_table_new(g_direct_hash, g_direct_equal);
+    fs->yielded = g_hash_table_new(g_direct_hash, g_direct_equal);
     fs->forwards = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     fs->news = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     fs->jobs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, fs_control_free_job);
@@ -300,7 +301,7 @@ static void fs_free(Fs *fs)
     g_ptr_array_unref(fs->stores);
     g_hash_table_unref(fs->forwards);
     g_hash_table_unref(fs->news);
-    g_free(fs->yield.name);
+    g_hash_table_unref(fs->yielded);
     fs_events_free(fs->events);
     virtual_nodes_free(fs->virtuals);
     fs_views_free(fs->views);

@@ -15,25 +15,24 @@
 
 /* No request needs more; one that does runs in a circle, as when others undo what it does. */
 enum { MAX_STEPS = 8 };
+/* Threads that are remembered as asked to come again. */
+enum { MAX_YIELDED = 1024 };
 
 /* -- Announcements ----------------------------------------------------------------------------- */
 
 /* An announcement that waits in the kernel for a lock of this request would wait for as long as the
- * request does; nobody else would hear of anything meanwhile, and if the process were killed, its
- * thread could not end.  ESTALE makes the kernel let the lock go and ask once more (a second ESTALE
- * would be the caller's, so it is given only once). */
+ * request does, and nobody would hear of anything meanwhile.  ESTALE makes the kernel let the lock
+ * go and ask once more.  A second ESTALE would be the caller's, so a thread's next request is taken
+ * as it comes. */
 static gboolean must_yield(FsTask *task, gboolean is_announcing)
 {
-    FsYield *yield = &task->fs->yield;
-    pid_t pid = fuse_req_ctx(task->req)->pid;
-    gboolean is_second =
-        yield->name && yield->pid == pid && yield->ino == task->ino &&
-        g_str_equal(yield->name, task->name);
+    gpointer thread = GINT_TO_POINTER(fuse_req_ctx(task->req)->pid);
 
-    g_clear_pointer(&yield->name, g_free);
-    if (!is_announcing || is_second)
+    if (g_hash_table_remove(task->fs->yielded, thread) || !is_announcing)
         return FALSE;
-    *yield = (FsYield){pid, task->ino, g_strdup(task->name)};
+    if (g_hash_table_size(task->fs->yielded) >= MAX_YIELDED)
+        g_hash_table_remove_all(task->fs->yielded); /* of threads that never came again */
+    g_hash_table_add(task->fs->yielded, thread);
     return TRUE;
 }
 
