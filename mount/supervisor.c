@@ -10,6 +10,11 @@
  *   directory under the eyes of whatever reads it, and `rsync --delete` or a backup would carry
  *   that on as "all mail was deleted".  For the same reason nothing is mounted anew in place.
  *
+ * A killed worker may leave a thread behind (fs/notifier.h): one that announces something waits in
+ * the kernel for a request which nobody will answer now, and /dev/fuse stays open with it, so that
+ * everybody else waits, too.  That thread holds no end of our channel: when the channel is
+ * closed and the worker not gone, the requests are ended for it.
+ *
  * States come as lines "ACCOUNT WORD ..., ACCOUNT WORD ...": WORD is "connecting" while the first
  * login is under way, "online" when it succeeded, anything else is told to the person who waits.
  */
@@ -40,6 +45,7 @@
 enum {
     TUNNELS_PER_ACCOUNT = 16, /* the most connections that an account may have */
     MAX_STATE = 400,          /* bytes of a state line that are shown */
+    ABORT_AFTER_SECONDS = 1, /* between the channel's end and the worker's */
     KILL_AFTER_SECONDS = LIMIT_DRAIN_SECONDS + 15, /* below systemd's TimeoutStopSec=90 */
 };
 
@@ -62,6 +68,8 @@ typedef struct {
     gboolean was_ready;
     gboolean is_ending;      /* we asked the worker to end */
     Deadline kill_deadline;  /* then; DEADLINE_NEVER before */
+    gboolean is_silent;      /* the worker has closed the channel */
+    Deadline abort_deadline; /* then; DEADLINE_NEVER before */
     gboolean has_told;       /* the worker said why it could not begin */
 } Supervisor;
 
@@ -238,8 +246,9 @@ static void take_failure(Supervisor *s, const ChannelMessage *message)
 static void take_messages(Supervisor *s)
 {
     ChannelMessage message;
+    ChannelResult result;
 
-    while (channel_receive(s->params->channel, &message) == CHANNEL_MESSAGE) {
+    while ((result = channel_receive(s->params->channel, &message)) == CHANNEL_MESSAGE) {
         switch (message.head.type) {
         case CHANNEL_GET_SECRET:
             credentials_get(s->credentials, message.text, message.head.code != 0, message.head.id);
@@ -260,6 +269,10 @@ static void take_messages(Supervisor *s)
             g_warning("the worker sent a packet of type %u", message.head.type);
         }
         channel_message_clear(&message);
+    }
+    if (result == CHANNEL_CLOSED && !s->is_silent) {
+        s->is_silent = TRUE;
+        s->abort_deadline = deadline_in(ABORT_AFTER_SECONDS);
     }
 }
 
@@ -331,6 +344,36 @@ static void look_at_kill(Supervisor *s)
     (void)kill(s->params->worker, SIGKILL);
 }
 
+/* "7 (mailfs) Z 1 ...": all that is left of the process are other threads. */
+static gboolean is_zombie(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
+    g_autofree char *text = NULL;
+    const char *end;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return FALSE;
+    end = strrchr(text, ')');
+    return end && g_str_has_prefix(end, ") Z");
+}
+
+static void look_at_silence(Supervisor *s)
+{
+    g_autoptr(MountinfoEntry) entry = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!deadline_passed(s->abort_deadline))
+        return;
+    s->abort_deadline = deadline_in(ABORT_AFTER_SECONDS);
+    if (!is_zombie(s->params->worker))
+        return;
+    entry = mount_entry_find(s->params->mountpoint);
+    if (entry && entry->id == s->params->mount_id && !mount_abort(entry, &error)) {
+        s->abort_deadline = DEADLINE_NEVER;
+        tell(s, error->message);
+    }
+}
+
 static void handle_tunnels(Supervisor *s)
 {
     for (guint i = s->tunnels->len; i-- > 0;) {
@@ -347,7 +390,7 @@ static void handle_tunnels(Supervisor *s)
 static void wait_for_something(const Supervisor *s, int worker_pidfd, GArray *fds)
 {
     struct pollfd own[] = {{.fd = s->params->signals, .events = POLLIN},
-                           {.fd = s->params->channel, .events = POLLIN},
+                           {.fd = s->is_silent ? -1 : s->params->channel, .events = POLLIN},
                            {.fd = worker_pidfd, .events = POLLIN},
                            {.fd = s->report}};
     Deadline first = s->is_ending ? s->kill_deadline : s->phase_deadline;
@@ -357,6 +400,7 @@ static void wait_for_something(const Supervisor *s, int worker_pidfd, GArray *fd
     credentials_poll(s->credentials, fds);
     for (guint i = 0; i < s->tunnels->len; i++)
         program_poll(g_ptr_array_index(s->tunnels, i), fds);
+    first = deadline_earlier(first, s->abort_deadline);
     first = deadline_earlier(first, credentials_deadline(s->credentials));
     (void)poll((struct pollfd *)(void *)fds->data, fds->len, deadline_poll_ms(first));
 }
@@ -374,11 +418,13 @@ static int run_until_worker_ends(Supervisor *s)
         /* First the end, then what was said before it. */
         pid = waitpid(s->params->worker, &status, WNOHANG);
         take_signals(s);
-        take_messages(s);
+        if (!s->is_silent)
+            take_messages(s);
         credentials_handle(s->credentials);
         handle_tunnels(s);
         look_at_phase(s);
         look_at_kill(s);
+        look_at_silence(s);
     }
     return status;
 }
@@ -434,7 +480,8 @@ int supervisor_run(const SupervisorParams *params)
                     .phase = STARTING,
                     .phase_deadline = deadline_in(SUPERVISOR_START_SECONDS),
                     .report = params->report,
-                    .kill_deadline = DEADLINE_NEVER};
+                    .kill_deadline = DEADLINE_NEVER,
+                    .abort_deadline = DEADLINE_NEVER};
     int status, code;
 
     s.credentials = credentials_new(params->accounts, params->config_path, answer_secret, &s);

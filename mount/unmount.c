@@ -7,8 +7,10 @@
 #include "mount/program.h"
 
 #include "base/error.h"
+#include "base/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -29,6 +31,25 @@ gboolean mount_entry_is_ours(const MountinfoEntry *entry)
             strcmp(entry->source, MOUNTINFO_SOURCE) == 0 ||
             g_str_has_prefix(entry->source, MOUNTINFO_SOURCE_OF)) &&
            entry->has_user && entry->user == geteuid();
+}
+
+/* MNT_FORCE ends the requests, then finds the mount in use by those who wait for them. */
+static gboolean abort_as_root(const char *dir, GError **error)
+{
+    if (umount2(dir, UMOUNT_NOFOLLOW | MNT_FORCE) == 0 || errno == EBUSY)
+        return TRUE;
+    return mail_fail_errno(error, errno, "cannot end the requests on %s", dir);
+}
+
+gboolean mount_abort(const MountinfoEntry *entry, GError **error)
+{
+    g_autofree char *path =
+        g_strdup_printf("/sys/fs/fuse/connections/%u/abort", entry->device);
+    autofd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (entry->device && fd >= 0 && write(fd, "1", 1) == 1)
+        return TRUE;
+    return abort_as_root(entry->dir, error);
 }
 
 static gboolean unmount_as_root(const char *dir, int flags, GError **error)

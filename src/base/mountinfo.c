@@ -58,11 +58,22 @@ static void read_user(MountinfoEntry *entry, const char *options)
     }
 }
 
+/* "0:57" of a file system without a disk. */
+static guint32 read_device(const char *field)
+{
+    guint64 minor;
+
+    if (!g_str_has_prefix(field, "0:") ||
+        !text_parse_number(field + 2, strlen(field + 2), G_MAXUINT32, &minor))
+        return 0;
+    return (guint32)minor;
+}
+
 /* "36 35 98:0 /root /mnt rw,noatime shared:1 master:2 - ext3 /dev/root rw,errors=continue":
  * there are any number of fields before the lone hyphen. */
 static MountinfoEntry *parse_line(const char *line)
 {
-    enum { ID = 0, DIR = 4, OPTIONAL = 6 };
+    enum { ID = 0, DEVICE = 2, DIR = 4, OPTIONAL = 6 };
     enum { TYPE = 1, SOURCE, OPTIONS }; /* behind the hyphen */
     g_auto(GStrv) fields = g_strsplit(line, " ", -1);
     guint n = g_strv_length(fields), hyphen = OPTIONAL;
@@ -76,6 +87,7 @@ static MountinfoEntry *parse_line(const char *line)
         return NULL;
     entry = g_new0(MountinfoEntry, 1);
     entry->id = id;
+    entry->device = read_device(fields[DEVICE]);
     entry->dir = decode(fields[DIR]);
     entry->type = decode(fields[hyphen + TYPE]);
     entry->source = decode(fields[hyphen + SOURCE]);

@@ -15,6 +15,7 @@
 
 typedef struct {
     guint64 id;        /* lasts as long as the mount */
+    guint32 device;    /* minor number; with major 0 the name of a FUSE connection.  0: another */
     char *dir;         /* the mount point; this and the next two are decoded */
     char *type;        /* MOUNTINFO_TYPE */
     char *source;      /* MOUNTINFO_SOURCE_OF "work" */

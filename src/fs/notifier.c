@@ -4,6 +4,7 @@
 #include "fs/notifier.h"
 
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
     guint64 inode; /* the directory of an entry, or the inode itself */
@@ -61,10 +62,20 @@ static Note *take(Notifier *notifier)
     return NULL;
 }
 
+/* Without it (before Linux 5.9) the thread shares what the others have. */
+static void keep_only(unsigned fd)
+{
+    unsigned first = STDERR_FILENO + 1;
+
+    if (close_range(fd + 1, ~0U, CLOSE_RANGE_UNSHARE) == 0 && fd > first)
+        (void)close_range(first, fd - 1, 0);
+}
+
 static gpointer run(gpointer data)
 {
     Notifier *notifier = data;
 
+    keep_only((unsigned)fuse_session_fd(notifier->session));
     g_mutex_lock(&notifier->lock);
     while (!notifier->is_stopping) {
         g_autofree Note *note = take(notifier);

@@ -7,6 +7,11 @@
  * sends, and skips a directory while a LOOKUP there is unanswered.
  *
  * State first: the model has the change before it is announced.
+ *
+ * A process that is killed while an announcement waits for one of its requests cannot end, for its
+ * thread waits on.  So that thread has a table of descriptors of its own, with nothing in it but
+ * /dev/fuse: locks, connections and the supervisor's channel go with the others, and the supervisor
+ * ends the request.
  */
 #pragma once
 

@@ -24,14 +24,15 @@ static void test_parse(void)
         const char *dir, *type, *source;
         gboolean has_user;
         uid_t user;
+        guint32 device;
     } cases[] = {
-        {22, "/proc", "proc", "proc", FALSE, 0},
-        {27, "/", "ext4", "/dev/root", FALSE, 0},
-        {40, "/home/ali/Mail", "fuse.mailfs", "mailfs#old", TRUE, 1000},
-        {41, "/home/ali/Mail", "fuse.mailfs", "mailfs#new", TRUE, 1001},
-        {42, "/home/ali/Mail/sub", "fuse.mailfs", "mailfs", TRUE, 0},
-        {43, "/a b\tc\\d#", "fuse.sshfs", "host:", TRUE, 4294967294},
-        {44, "/cut\\04", "tmpfs", "tmpfs", FALSE, 0},
+        {22, "/proc", "proc", "proc", FALSE, 0, 21},
+        {27, "/", "ext4", "/dev/root", FALSE, 0, 0},
+        {40, "/home/ali/Mail", "fuse.mailfs", "mailfs#old", TRUE, 1000, 57},
+        {41, "/home/ali/Mail", "fuse.mailfs", "mailfs#new", TRUE, 1001, 58},
+        {42, "/home/ali/Mail/sub", "fuse.mailfs", "mailfs", TRUE, 0, 59},
+        {43, "/a b\tc\\d#", "fuse.sshfs", "host:", TRUE, 4294967294, 60},
+        {44, "/cut\\04", "tmpfs", "tmpfs", FALSE, 0, 61},
     };
     g_autoptr(GPtrArray) entries = mountinfo_parse(mountinfo);
     g_autoptr(GPtrArray) none = mountinfo_parse("");
@@ -47,6 +48,7 @@ static void test_parse(void)
         g_assert_cmpstr(entry->source, ==, cases[i].source);
         g_assert_cmpint(entry->has_user, ==, cases[i].has_user);
         g_assert_cmpuint(entry->user, ==, cases[i].user);
+        g_assert_cmpuint(entry->device, ==, cases[i].device);
     }
 }
 
