@@ -218,8 +218,9 @@ void change_hide_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Messa
 /* Shows what was queued, as soon as the rows it needs are here; all that is queued. */
 void change_show(Change *change);
 void store_changes_show(Store *store);
-/* Takes it back. */
+/* Takes it back; that of one of its messages. */
 void change_unshow(Change *change);
+void change_unshow_message(Change *change, DiskBatch *batch, const JournalMessage *each);
 /* The row that stood for what is here now, or will not come. */
 void change_forget_expected(Store *store, Mailbox *mailbox, guint64 item);
 /* @mailbox is still to be made: that no LIST has it means nothing. */

@@ -180,6 +180,16 @@ void store_changes_show(Store *store)
 
 /* -- Taken back -------------------------------------------------------------------------------- */
 
+void change_unshow_message(Change *change, DiskBatch *batch, const JournalMessage *each)
+{
+    Mailbox *mailbox = change_mailbox(change), *target = change_target(change);
+
+    if (target && each->new_item)
+        change_forget_expected(change->store, target, each->new_item);
+    if (mailbox)
+        unhide(change->store, batch, mailbox, change_message(change, each));
+}
+
 void change_unshow(Change *change)
 {
     Store *store = change->store;
@@ -191,14 +201,9 @@ void change_unshow(Change *change)
         return;
     change->is_shown = FALSE;
     batch = disk_batch_new();
-    for (guint i = 0; i < entry->messages->len; i++) {
-        const JournalMessage *each = &g_array_index(entry->messages, JournalMessage, i);
-
-        if (target && each->new_item)
-            change_forget_expected(store, target, each->new_item);
-        if (mailbox)
-            unhide(store, batch, mailbox, change_message(change, each));
-    }
+    for (guint i = 0; i < entry->messages->len; i++)
+        change_unshow_message(change, batch,
+                              &g_array_index(entry->messages, JournalMessage, i));
     if (target && entry->item)
         unhide(store, batch, target, mailbox_find_item(target, entry->item));
     disk_submit(store->disk, batch, NULL, NULL);

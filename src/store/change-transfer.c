@@ -127,6 +127,8 @@ static void refuse(Change *change, const GError *error)
     }
     if (mailbox)
         store_request_sync(change->store, mailbox, JOB_WAITED);
+    if (mail_error_is(error, MAIL_ERROR_GONE))
+        store_ask_list(change->store, JOB_WAITED);
     change_refuse(change, batch, error);
 }
 
@@ -485,10 +487,14 @@ static void keep_both(Change *change, const GError *error)
     JournalEntry *entry = change->entry;
     Mailbox *target = change_target(change);
     guint before = entry->messages->len;
+    DiskBatch *batch = disk_batch_new();
 
     for (guint i = before; i > 0; i--)
-        if (!nth(change, i - 1)->is_done)
+        if (!nth(change, i - 1)->is_done) {
+            change_unshow_message(change, batch, nth(change, i - 1));
             g_array_remove_index(entry->messages, i - 1);
+        }
+    disk_submit(change->store->disk, batch, NULL, NULL);
     if (entry->messages->len == before)
         return;
     if (target)

@@ -27,6 +27,7 @@ typedef enum { LOSE_NOTHING, LOSE_COMMAND, LOSE_ANSWER } FakeLoss;
 typedef struct {
     GPtrArray *mailboxes; /* of FakeMailbox */
     gboolean has_move, has_uidplus;
+    gboolean hides;   /* EXPUNGE would take others' mail: it only marks */
     gboolean is_down; /* nobody gets a connection */
     gboolean is_mute; /* changes get no answer at all: to be killed while one is out */
     /* The next change of the kind: its command, or its answer, is lost. */
@@ -163,7 +164,7 @@ static inline Message *fake_row(const FakeMessage *from)
 static inline void fake_sync(Job *job)
 {
     FakeMailbox *mailbox = fake_find(job->wire);
-    Event *begin, *news, *gone, *state;
+    Event *begin, *news, *flags, *gone, *state;
     GError *error = NULL;
 
     if (!mailbox) {
@@ -177,11 +178,15 @@ static inline void fake_sync(Job *job)
     begin->n_expected = mailbox->messages->len;
     news = event_new(EVENT_MESSAGES, job);
     news->messages = g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
+    flags = event_new(EVENT_FLAGS, job);
+    flags->flags = g_array_new(FALSE, TRUE, sizeof(FlagChange));
     gone = event_new(EVENT_VANISHED, job);
     gone->uids = uid_set_copy(job->known.uids);
     for (guint i = 0; i < mailbox->messages->len; i++) {
         const FakeMessage *message = &g_array_index(mailbox->messages, FakeMessage, i);
 
+        g_array_append_vals(flags->flags,
+                            &(FlagChange){.uid = message->uid, .flags = message->flags}, 1);
         if (begin->is_reset || !uid_set_contains(job->known.uids, message->uid))
             g_ptr_array_add(news->messages, fake_row(message));
         uid_set_remove(gone->uids, message->uid);
@@ -191,6 +196,7 @@ static inline void fake_sync(Job *job)
     state->uidnext = mailbox->uidnext;
     fake.event(begin, fake.user);
     fake.event(news, fake.user);
+    fake.event(flags, fake.user);
     fake.event(gone, fake.user);
     fake.event(state, fake.user);
     fake_done(job, NULL);
@@ -226,25 +232,6 @@ static inline void fake_copy(Job *job, GError **error)
         job->change->uidvalidity = to->uidvalidity;
 }
 
-static inline void fake_expunge(Job *job, GError **error)
-{
-    FakeMailbox *mailbox = fake_find(job->wire);
-    guint n_left = 0;
-
-    for (guint i = 0; i < job->change->messages->len; i++) {
-        ChangeMessage *each = &g_array_index(job->change->messages, ChangeMessage, i);
-        const FakeMessage *message = fake_find_uid(mailbox, each->uid);
-
-        each->is_done = !message || ((!each->date || each->date == message->date) &&
-                                     (!each->size || each->size == message->size));
-        n_left += !each->is_done;
-        if (message && each->is_done)
-            fake_remove(mailbox, each->uid);
-    }
-    if (n_left > 0 && n_left == job->change->messages->len)
-        mail_fail(error, MAIL_ERROR_GONE, "another message has this number now");
-}
-
 static inline void fake_flags(Job *job)
 {
     FakeMailbox *mailbox = fake_find(job->wire);
@@ -258,6 +245,33 @@ static inline void fake_flags(Job *job)
             message->flags = (guint16)((message->flags | job->change->flags) &
                                        ~job->change->flags_removed);
     }
+}
+
+static inline void fake_expunge(Job *job, GError **error)
+{
+    FakeMailbox *mailbox = fake_find(job->wire);
+    guint n_left = 0;
+
+    if (fake.hides) {
+        job->change->flags = MESSAGE_DELETED;
+        fake_flags(job);
+        job->change->is_hidden = TRUE;
+        for (guint i = 0; i < job->change->messages->len; i++)
+            g_array_index(job->change->messages, ChangeMessage, i).is_done = FALSE;
+        return;
+    }
+    for (guint i = 0; i < job->change->messages->len; i++) {
+        ChangeMessage *each = &g_array_index(job->change->messages, ChangeMessage, i);
+        const FakeMessage *message = fake_find_uid(mailbox, each->uid);
+
+        each->is_done = !message || ((!each->date || each->date == message->date) &&
+                                     (!each->size || each->size == message->size));
+        n_left += !each->is_done;
+        if (message && each->is_done)
+            fake_remove(mailbox, each->uid);
+    }
+    if (n_left > 0 && n_left == job->change->messages->len)
+        mail_fail(error, MAIL_ERROR_GONE, "another message has this number now");
 }
 
 static inline void fake_rename(const char *from, const char *to)

@@ -285,6 +285,49 @@ static void test_guard(Bed *bed, gconstpointer data)
     check_agrees(bed, "INBOX", 3);
 }
 
+/* Hidden here, also in the next run, until somebody takes the mark away. */
+static void test_hidden(Bed *bed, gconstpointer data)
+{
+    Mailbox *inbox = open_mailbox(bed, "INBOX");
+    g_autoptr(GError) answer = NULL;
+
+    bed->config.delete = CONFIG_DELETE_EXPUNGE;
+    fake.hides = TRUE;
+    remove_first(bed, inbox, &answer);
+    g_assert_no_error(answer);
+    g_assert_true(mailbox_nth(inbox, 0)->is_hidden);
+    stop(bed);
+    start(bed);
+    inbox = open_mailbox(bed, "INBOX");
+    g_assert_true(mailbox_nth(inbox, 0)->is_hidden);
+    g_assert_false(mailbox_nth(inbox, 1)->is_hidden);
+    g_array_index(fake_find("INBOX")->messages, FakeMessage, 0).flags = 0;
+    open_mailbox(bed, "INBOX");
+    g_assert_false(mailbox_nth(inbox, 0)->is_hidden);
+    check_agrees(bed, "INBOX", 3);
+}
+
+/* Moved by COPY, and the source can only be marked: the copy is not marked, and not hidden. */
+static void test_move_hidden(Bed *bed, gconstpointer data)
+{
+    static const char text[] = "Subject: one\r\n";
+    const Case plain = {FALSE, TRUE, LOSE_NOTHING, JOB_COPY, FALSE};
+    Mailbox *from = open_mailbox(bed, "INBOX"), *to = open_mailbox(bed, "Box");
+    g_autoptr(GPtrArray) messages = pick(from, 1);
+    StoreTransfer what = {.from = from, .messages = messages, .to = to};
+
+    fake.hides = TRUE;
+    g_array_index(fake_find("INBOX")->messages, FakeMessage, 0).size = strlen(text);
+    put_body(bed, from, mailbox_nth(from, 0), text);
+    transfer(bed, store_move, &plain, &what);
+    g_assert_true(mailbox_nth(from, 0)->is_hidden);
+    check_agrees(bed, "INBOX", 3);
+    check_agrees(bed, "Box", 1);
+    g_assert_false(mailbox_nth(to, 0)->is_hidden);
+    g_assert_cmpuint(mailbox_nth(to, 0)->flags, ==, 0);
+    check_body(bed, to, mailbox_nth(to, 0), text);
+}
+
 static void test_brake(Bed *bed, gconstpointer data)
 {
     Mailbox *inbox = open_mailbox(bed, "INBOX");
@@ -498,6 +541,8 @@ int main(int argc, char **argv)
     bed_add("/change/trash", test_trash);
     bed_add("/change/expunge", test_expunge);
     bed_add("/change/guard", test_guard);
+    bed_add("/change/hidden", test_hidden);
+    bed_add("/change/move-hidden", test_move_hidden);
     bed_add("/change/brake", test_brake);
     bed_add("/change/flags", test_flags);
     bed_add("/change/mailboxes", test_mailboxes);
