@@ -169,32 +169,72 @@ static char *folder_of(const Change *change)
     return mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
 }
 
-/* Its octets go to lost+found and the file out of the directory; a scratch file stays one. */
-static void lose(Change *change, int fd, const GError *error)
+/* Why it ends, while its octets are on their way to lost+found. */
+typedef struct {
+    GError *error;
+    gboolean is_sealed; /* and so may be in the journal */
+} Loss;
+
+static void loss_free(gpointer data)
+{
+    Loss *loss = data;
+
+    g_error_free(loss->error);
+    g_free(loss);
+}
+
+static void end_lost(Change *change)
+{
+    const Loss *loss = change->own;
+    g_autoptr(GError) error = g_error_copy(loss->error);
+
+    if (loss->is_sealed)
+        change_refuse(change, NULL, error);
+    else
+        change_abandon(change, error);
+}
+
+static void on_lost(const GError *failure, gpointer user)
+{
+    Change *change = user;
+    LocalFile *file = change->file;
+
+    if (failure) {
+        g_warning("%s: %s stays where it is: %s", change->store->account->id, change->entry->name,
+                  failure->message);
+    } else if (file && !file->is_gone) {
+        DiskBatch *batch = disk_batch_new();
+
+        mailbox_touch(file->mailbox, store_now());
+        local_drop(file, batch);
+        disk_submit(change->store->disk, batch, NULL, NULL);
+    }
+    end_lost(change);
+}
+
+/* Its octets go to lost+found, and when they are there, the file out of the directory; a scratch
+ * file stays one.  Then the change ends. */
+static void lose(Change *change, int fd, const GError *error, gboolean is_sealed)
 {
     g_autofree char *folder = folder_of(change);
     const char *name = change->file ? change->file->name : change->entry->name;
     StageLost lost = {folder, name, error->message};
-    DiskBatch *batch;
+    Loss *loss = g_new(Loss, 1);
 
+    *loss = (Loss){g_error_copy(error), is_sealed};
+    change->own = loss;
+    change->own_free = loss_free;
     if (change->scratch_name || fd < 0)
-        return;
-    stage_lose(change->store->disk, fd, &lost, NULL, NULL);
-    if (!change->file)
-        return;
-    batch = disk_batch_new();
-    mailbox_touch(change->file->mailbox, store_now());
-    local_drop(change->file, batch);
-    disk_submit(change->store->disk, batch, NULL, NULL);
+        end_lost(change);
+    else
+        stage_lose(change->store->disk, fd, &lost, on_lost, change);
 }
 
 static void refuse(Change *change, const GError *error)
 {
-    int fd = stage_open(change->store->disk, change->entry->stage, NULL);
+    autofd int fd = stage_open(change->store->disk, change->entry->stage, NULL);
 
-    lose(change, fd, error);
-    io_close_auto(&fd);
-    change_refuse(change, NULL, error);
+    lose(change, fd, error, TRUE);
 }
 
 /* -- The new one ------------------------------------------------------------------------------- */
@@ -683,14 +723,16 @@ static void not_sealed(Change *change, const GError *error)
 
     undo(change, error);
     if (is_no_message)
-        lose(change, change->file->fd, error);
-    change_abandon(change, error);
+        lose(change, change->file->fd, error, FALSE);
+    else
+        change_abandon(change, error);
 }
 
 static void on_sealed(const StageSeal *seal, const GError *error, gpointer user)
 {
     Change *change = user;
     JournalEntry *entry = change->entry;
+
     if (error) {
         not_sealed(change, error);
         return;

@@ -299,6 +299,8 @@ void change_local_clear(Store *store);
 /* After the mailboxes were restored, when the disk's thread may be started. */
 gboolean store_changes_load(Store *store, GError **error);
 void store_changes_unload(Store *store);
+/* Puts a stage into lost+found; it is removed when its octets are there. */
+void change_lose_stage(Store *store, guint64 stage, const StageLost *where);
 
 /* The first LIST was answered: every mailbox that there is, is known. */
 void store_changes_polled(Store *store);

@@ -5,7 +5,6 @@
  */
 #include "store/change-internal.h"
 #include "base/error.h"
-#include "base/io.h"
 
 void change_forget_failed(Store *store, guint i, DiskBatch *batch)
 {
@@ -115,14 +114,10 @@ static void keep_octets(Store *store, const JournalEntry *entry)
 {
     const Mailbox *mailbox = account_find_number(store->account, entry->mailbox);
     g_autofree char *path = mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
-    int fd = entry->stage ? stage_open(store->disk, entry->stage, NULL) : -1;
     StageLost lost = {path, entry->name, "given up by: mailfs queue drop"};
 
-    if (fd < 0)
-        return;
-    stage_lose(store->disk, fd, &lost, NULL, NULL);
-    io_close_auto(&fd);
-    stage_remove(store->disk, entry->stage);
+    if (entry->stage)
+        change_lose_stage(store, entry->stage, &lost);
 }
 
 static void drop_waiting(Change *change)

@@ -83,13 +83,8 @@ static void on_lost(const GError *error, gpointer user)
 }
 
 /* Takes @row. */
-static void lose(Store *store, JournalLocal *row, guint64 stage, const char *reason)
+static void begin_lose(Store *store, JournalLocal *row, guint64 stage, const StageLost *where)
 {
-    const Mailbox *mailbox = row ? account_find_number(store->account, row->mailbox) : NULL;
-    g_autofree char *folder = mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
-    g_autofree char *name =
-        row ? g_strdup(row->name) : g_strdup_printf("%016" G_GINT64_MODIFIER "x", stage);
-    StageLost where = {folder, name, reason};
     Lost *lost = g_new(Lost, 1);
     autofd int fd = stage_open(store->disk, stage, NULL);
     char probe;
@@ -99,7 +94,24 @@ static void lose(Store *store, JournalLocal *row, guint64 stage, const char *rea
     if (fd < 0 || io_pread_all(fd, &probe, 1, 0, NULL) < 1)
         on_lost(NULL, lost); /* there was nothing in it */
     else
-        stage_lose(store->disk, fd, &where, on_lost, lost);
+        stage_lose(store->disk, fd, where, on_lost, lost);
+}
+
+void change_lose_stage(Store *store, guint64 stage, const StageLost *where)
+{
+    begin_lose(store, NULL, stage, where);
+}
+
+/* Takes @row. */
+static void lose(Store *store, JournalLocal *row, guint64 stage, const char *reason)
+{
+    const Mailbox *mailbox = row ? account_find_number(store->account, row->mailbox) : NULL;
+    g_autofree char *folder = mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
+    g_autofree char *name =
+        row ? g_strdup(row->name) : g_strdup_printf("%016" G_GINT64_MODIFIER "x", stage);
+    StageLost where = {folder, name, reason};
+
+    begin_lose(store, row, stage, &where);
 }
 
 /* Takes @row.  When the cache was lost, its mailbox is not known before the first LIST. */
