@@ -57,6 +57,7 @@ void fs_handle_free(gpointer data)
         local_remove_writer(handle->local);
     local_unref(handle->local);
     body_unref(handle->body);
+    g_free(handle->name);
     g_free(handle);
 }
 
@@ -73,6 +74,20 @@ gboolean fs_handle_reply(fuse_req_t req, FsHandle *handle, struct fuse_file_info
     if (failure)
         fs_handle_end(fs, handle); /* interrupted: no RELEASE will come */
     return failure == 0;
+}
+
+void fs_handle_removed(const Fs *fs, fuse_ino_t ino)
+{
+    GHashTableIter iter;
+    gpointer key, value;
+
+    g_hash_table_iter_init(&iter, fs->handles);
+    while (g_hash_table_iter_next(&iter, &key, &value)) {
+        FsHandle *handle = key;
+
+        if (value == (gpointer)fs_handle_free && handle->ino == ino)
+            g_clear_pointer(&handle->name, g_free);
+    }
 }
 
 gboolean fs_handle_stat(const Fs *fs, fuse_ino_t ino, struct stat *ret_stat)
@@ -130,31 +145,72 @@ static Body *current_body(const FsHandle *handle, const FsNode *node, GError **e
     return NULL;
 }
 
-LocalFile *fs_handle_edit(const Fs *fs, fuse_ino_t ino, FsHandle *handle, gboolean is_empty,
+static gboolean copy_body(const Body *body, LocalFile *local, GError **error)
+{
+    enum { CHUNK = 64 * 1024 };
+    g_autofree char *buffer = g_malloc(CHUNK);
+    off_t offset = 0;
+    ssize_t n;
+
+    while ((n = pread(body_fd(body), buffer, CHUNK, offset)) > 0) {
+        if (!local_write(local, buffer, (gsize)n, offset, error))
+            return FALSE;
+        offset += n;
+    }
+    return n == 0 || mail_fail_errno(error, errno, "cannot read '%s'", local->name);
+}
+
+/* Another client removed the message while it was open for writing here: what is written is a new
+ * message, and neither is lost. */
+static LocalFile *begin_anew(Fs *fs, fuse_ino_t ino, const FsHandle *handle, gboolean is_empty,
+                             GError **error)
+{
+    FsNode directory = fs_node_mailbox(handle->store, handle->mailbox), other;
+    g_autoptr(LocalFile) local = NULL;
+
+    if (!handle->name || handle->mailbox->is_gone ||
+        fs_find(fs, &directory, handle->name, &other)) {
+        mail_fail(error, MAIL_ERROR_GONE, "the message is gone");
+        return NULL;
+    }
+    local = local_create(handle->store, handle->mailbox, handle->name, LOCAL_NEW, error);
+    if (!local)
+        return NULL;
+    if (!is_empty && !copy_body(handle->body, local, error)) {
+        local_remove(local);
+        return NULL;
+    }
+    fs_forward(fs, ino, fs_ino_item(handle->store, handle->mailbox, local->item));
+    return g_steal_pointer(&local);
+}
+
+static LocalFile *begin_edit(const FsHandle *handle, const FsNode *node, gboolean is_empty,
+                             GError **error)
+{
+    g_autoptr(Body) body = is_empty ? NULL : current_body(handle, node, error);
+
+    if (!body && !is_empty)
+        return NULL;
+    return local_edit(node->store, node->mailbox, node->message, body ? body_fd(body) : -1, error);
+}
+
+LocalFile *fs_handle_edit(Fs *fs, fuse_ino_t ino, FsHandle *handle, gboolean is_empty,
                           GError **error)
 {
-    g_autoptr(Body) body = NULL;
-    LocalFile *local;
+    g_autoptr(LocalFile) local = NULL;
     FsNode node;
 
     if (handle->is_counted)
         return handle->local;
-    if (!fs_node(fs, ino, &node)) {
-        mail_fail(error, MAIL_ERROR_GONE, "the message is gone");
-        return NULL;
-    }
-    if (handle->local || node.local) {
-        fs_handle_set_local(handle, node.local);
-        return handle->local;
-    }
-    body = is_empty ? NULL : current_body(handle, &node, error);
-    if (!body && !is_empty)
-        return NULL;
-    local = local_edit(node.store, node.mailbox, node.message, body ? body_fd(body) : -1, error);
+    if (!fs_node(fs, ino, &node))
+        local = begin_anew(fs, ino, handle, is_empty, error);
+    else if (node.local)
+        local = local_ref(node.local);
+    else
+        local = begin_edit(handle, &node, is_empty, error);
     if (!local)
         return NULL;
     fs_handle_set_local(handle, local);
-    local_unref(local);
     return handle->local;
 }
 
@@ -276,6 +332,10 @@ static void open_message(fuse_req_t req, fuse_ino_t ino, const FsNode *node,
     handle = fs_handle_new(req, node->store, fi);
     handle->body = body;
     handle->uid = node->message->uid;
+    if (handle->is_writer) {
+        handle->mailbox = node->mailbox;
+        handle->name = g_strdup(node->message->name);
+    }
     if (body_state(body) == BODY_WHOLE ||
         (body_state(body) != BODY_ASKED && !handle->is_writer)) {
         reply_open(req, ino, handle, fi, size_before);

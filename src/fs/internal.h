@@ -257,6 +257,8 @@ typedef struct FsHandle {
     Store *store;
     Body *body;       /* the message's octets as they were when it was opened, or NULL */
     guint32 uid;      /* of the message then */
+    Mailbox *mailbox; /* where it was then, and its name: for writers, until it was removed here */
+    char *name;
     LocalFile *local; /* a reference; what is read and written once it is there */
     gboolean is_writer;
     gboolean is_counted; /* among local->n_writers */
@@ -278,6 +280,8 @@ FsHandle *fs_handle_new(fuse_req_t req, Store *store, const struct fuse_file_inf
  * FALSE: nobody waited, and the handle is gone. */
 gboolean fs_handle_reply(fuse_req_t req, FsHandle *handle, struct fuse_file_info *fi,
                          const struct fuse_entry_param *entry);
+/* Somebody removed here what @ino names: what is written to it from now on goes nowhere. */
+void fs_handle_removed(const Fs *fs, fuse_ino_t ino);
 /* The attributes of what was removed while it is open. */
 gboolean fs_handle_stat(const Fs *fs, fuse_ino_t ino, struct stat *ret_stat);
 void fs_handle_free(gpointer handle);
@@ -289,7 +293,7 @@ static inline FsHandle *fs_handle_of(const struct fuse_file_info *fi)
 void fs_handle_set_local(FsHandle *handle, LocalFile *local);
 /* What is to be written to: the local file that is there, or a new version of the message, empty
  * or with its octets.  Borrowed. */
-LocalFile *fs_handle_edit(const Fs *fs, fuse_ino_t ino, FsHandle *handle, gboolean is_empty,
+LocalFile *fs_handle_edit(Fs *fs, fuse_ino_t ino, FsHandle *handle, gboolean is_empty,
                           GError **error);
 
 void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

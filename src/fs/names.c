@@ -191,6 +191,7 @@ static void run_unlink(FsTask *task)
         task->local = local_ref(found.local);
     messages = g_ptr_array_new();
     g_ptr_array_add(messages, found.message);
+    fs_handle_removed(task->fs, fs_ino_message(found.store, found.mailbox, found.message));
     task->run = after_unlink;
     fs_task_change(task, store_remove(found.store, found.mailbox, messages, fs_task_done, task));
 }

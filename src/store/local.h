@@ -66,6 +66,7 @@ LocalFile *local_edit(Store *store, Mailbox *mailbox, Message *message, int fd, 
 
 LocalFile *local_ref(LocalFile *file);
 void local_unref(LocalFile *file); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LocalFile, local_unref)
 
 LocalFile *local_find_name(const Store *store, const Mailbox *mailbox, const char *name);
 LocalFile *local_find_item(const Store *store, const Mailbox *mailbox, guint64 item);
