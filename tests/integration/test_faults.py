@@ -163,7 +163,7 @@ def unmet(points):
     return list(found.values())
 
 
-@pytest.mark.limit(7200 if ALL else 120)
+@pytest.mark.limit(7200 if ALL else 300)
 @pytest.mark.parametrize("name", BY_NAME)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_killed(binary, folder, servers, variant, name):
