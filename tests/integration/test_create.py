@@ -309,33 +309,37 @@ def test_times_and_modes_are_kept(account, judge, mount):
 class TestNoMessages:
     """Files that are none, by their octets or by their names."""
 
-    @pytest.mark.parametrize("data", [
-        b"hello\n", b"\x7fELF\x02\x01\x01\x00\x00", b"\r\nNo header.\r\n", b"a line\nSubject: x\n",
-        b"Subject: x\r\n\r\nA NUL: \0.\r\n"])
-    def test_octets(self, account, judge, mount, folder, data):
-        path = mount.path + "/INBOX/none.eml"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        os.write(fd, data)
-        refused(errno.EINVAL, os.close, fd)
-        lost = mount.path + "/.mailfs/lost+found/INBOX/none.eml"
+    def test_octets(self, account, judge, mount, folder):
+        lost = mount.path + "/.mailfs/lost+found/INBOX/"
+        none = {"text.eml": b"hello\n", "elf.eml": b"\x7fELF\x02\x01\x01\x00\x00",
+                "no-header.eml": b"\r\nNo header.\r\n", "late.eml": b"a line\nSubject: x\n",
+                "nul.eml": b"Subject: x\r\n\r\nA NUL: \0.\r\n"}
+
+        def write(name, data):
+            fd = os.open("%s/INBOX/%s" % (mount.path, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            os.write(fd, data)
+            refused(errno.EINVAL, os.close, fd)
 
         def kept():
-            with open(lost, "rb") as f, open(lost + ".reason", "rb") as reason:
-                return f.read() == data and len(reason.read().split()) > 3
-        system.wait_for(kept, "the octets and the reason are in lost+found")
-        assert judge.see() == {}
-        cp = subprocess.run(["cp", write_file(folder + "/x", data), mount.path + "/INBOX/cp.eml"],
-                            check=False, capture_output=True, text=True)
-        assert cp.returncode == 1 and "Invalid argument" in cp.stderr
+            found = {}
+            for name in none:
+                with open(lost + name, "rb") as f, open(lost + name + ".reason", "rb") as reason:
+                    found[name] = f.read()
+                    assert len(reason.read().split()) > 3, "a sentence"
+            return not differing(found, none)
+        for name, data in none.items():
+            write(name, data)
+            cp = subprocess.run(["cp", write_file(folder + "/x", data),
+                                 "%s/INBOX/cp-%s" % (mount.path, name)],
+                                check=False, capture_output=True, text=True)
+            assert cp.returncode == 1 and "Invalid argument" in cp.stderr, name
+        system.wait_for(kept, "the octets and the reasons are in lost+found")
         mount.restart().online()
-        assert kept() and judge.see() == {}
+        assert kept() and judge.see() == {} and os.listdir(mount.path + "/INBOX") == []
         # a name that is taken there, too
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-        os.write(fd, data + b"again")
-        refused(errno.EINVAL, os.close, fd)
-        system.wait_for(lambda: len([x for x in os.listdir(os.path.dirname(lost))
-                                     if x.startswith("none") and not x.endswith(".reason")]) == 2,
-                        "both are kept")
+        write("nul.eml", none["nul.eml"] + b"again")
+        system.wait_for(lambda: len([x for x in os.listdir(lost) if x.startswith("nul")
+                                     and not x.endswith(".reason")]) == 2, "both are kept")
         assert kept()
 
     def test_names(self, account, judge, mount, folder):
@@ -390,22 +394,21 @@ class TestServersThatRefuse:
         write_file(mount.path + "/INBOX/fits.eml", letter("fits"))
         judge.wait([letter("fits")])
 
-    @pytest.mark.parametrize("answer, number", [
-        ("NO [OVERQUOTA] your mailbox is full", errno.EDQUOT),
-        ("NO [TOOBIG] at most 10 octets", errno.EFBIG),
-        ("NO [NOPERM] not for you", errno.EACCES),
-        ("NO [CANNOT] this is not a mailbox for that", errno.EACCES),
-        ("NO [TRYCREATE] no such mailbox", errno.ENOENT),
-    ])
-    def test_codes(self, scripted_server, mounts, answer, number):
+    def test_codes(self, scripted_server, mounts):
         server = scripted_server({"INBOX": []})
         mount = mounts({"imap": server.url(), "user": "u", "password": "secret"}).start().online()
-        rule = server.rule(r"^APPEND ", tagged=answer)
-        data = letter("refused")
-        refused(number, write_file, mount.path + "/INBOX/no.eml", data)
-        assert rule.hits == 1 and server.appended == [("INBOX", data)]
-        self.assert_kept(mount, "no.eml", data, answer.partition("] ")[2])
-        assert answer.partition("] ")[2] in mount.log()
+        for code, words, number in (
+                ("OVERQUOTA", "your mailbox is full", errno.EDQUOT),
+                ("TOOBIG", "at most 10 octets", errno.EFBIG),
+                ("NOPERM", "not for you", errno.EACCES),
+                ("CANNOT", "this is not a mailbox for that", errno.EACCES),
+                ("TRYCREATE", "no such mailbox", errno.ENOENT)):
+            rule = server.rule(r"^APPEND ", tagged="NO [%s] %s" % (code, words))
+            data = letter(code)
+            refused(number, write_file, "%s/INBOX/%s.eml" % (mount.path, code), data)
+            assert rule.hits == 1 and server.appended.pop() == ("INBOX", data), code
+            self.assert_kept(mount, code + ".eml", data, words)
+            assert words in mount.log()
         server.rules.clear()
         write_file(mount.path + "/INBOX/yes.eml", data)
         assert [m.data for m in server.mailboxes["INBOX"]] == [data]

@@ -4,6 +4,7 @@ import collections
 import errno
 import os
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -132,7 +133,9 @@ def test_every_edit_replaces_the_message(account, judge, mounts, folder):
     assert_shown()
     assert not [edit for edit in IN_PLACE if os.stat(
         "%s/INBOX/%s" % (mount.path, names[edit])).st_ino != inodes[edit]]
-    mount.restart().online()
+    mount.stop()
+    mount.empty_cache()
+    mount.start().online()
     assert_shown()
     assert_replaced(judge, wanted)
 
@@ -378,6 +381,17 @@ class TestScratch:
         judge.wait([letter("one")])
         assert mount.read("INBOX/" + name) == letter("one")
         assert not account.proxy.changes()
+
+    def test_a_cache_that_was_emptied(self, account, judge, mount, folder):
+        with open(mount.path + "/INBOX/.x.swp", "wb") as f:
+            f.write(b"precious")
+        mount.stop()
+        mount.empty_cache()
+        mount.start().online()
+        assert mount.read("INBOX/.x.swp") == b"precious"
+        shutil.copy(mount.path + "/INBOX/.x.swp", folder + "/x")
+        os.unlink(mount.path + "/INBOX/.x.swp")
+        assert eml(mount) == os.listdir(mount.path + "/INBOX")
 
 
 def test_delete_expunge_leaves_no_old_copy(account, judge, mounts):

@@ -68,7 +68,7 @@ def test_mkdir_and_rmdir(account, judge, mount, proxy):
     judge.wait([data], "Müll")
 
 
-@EVERYWHERE
+@pytest.mark.parametrize("account", ["full", "ns"], indirect=True)
 def test_names_that_no_server_can_hold(account, judge, mount, proxy):
     proxy.forget()
     for name, number in (("a\x01b", errno.EINVAL), ("x\u202ey", errno.EINVAL), (".x", errno.EPERM),
