@@ -227,7 +227,7 @@ class Mount(Program):
         for _ in range(5):
             if not self.is_mounted():
                 break
-            tool = ["umount", "-l"] if system.ROOT else ["fusermount3", "-u", "-z"]
+            tool = ["umount", "-f", "-l"] if system.ROOT else ["fusermount3", "-u", "-z"]
             subprocess.run(self.place.command([*tool, self.path]), check=False,
                            capture_output=True)
 
