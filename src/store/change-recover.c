@@ -168,13 +168,10 @@ static gboolean load_locals(Store *store, GHashTable *named, GError **error)
 
 /* A stage is made before its row is durable, so one without a row may hold the first octets of a
  * file; a sealed one without an entry is a copy of what its file holds. */
-static gboolean sweep_stages(Store *store, GHashTable *named, GError **error)
+static void sweep_stages(Store *store, const GArray *found, GHashTable *named)
 {
     g_autoptr(GPtrArray) entries = store_queue(store);
-    g_autoptr(GArray) found = stage_list(store->disk, error);
 
-    if (!found)
-        return FALSE;
     for (guint i = 0; i < entries->len; i++)
         add_number(named, ((const JournalEntry *)g_ptr_array_index(entries, i))->stage);
     for (guint i = 0; i < found->len; i++) {
@@ -183,19 +180,20 @@ static gboolean sweep_stages(Store *store, GHashTable *named, GError **error)
         if (!g_hash_table_contains(named, &number))
             lose(store, NULL, number, "mailfs ended before it could note what this is");
     }
-    return TRUE;
 }
 
 gboolean store_changes_load(Store *store, GError **error)
 {
+    /* First of all: what is sent again from here on is sealed into new stages, on the disk's thread,
+     * and those are not to be swept. */
+    g_autoptr(GArray) found = stage_list(store->disk, error);
     g_autoptr(GHashTable) named =
         g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 
-    /* What restore() begins anew gets a stage of its own while the others are looked at: those are
-     * made on the disk's thread, so the list is taken before. */
-    if (!load_entries(store, error) || !change_load_parked(store, error) ||
-        !load_locals(store, named, error) || !sweep_stages(store, named, error))
+    if (!found || !load_entries(store, error) || !change_load_parked(store, error) ||
+        !load_locals(store, named, error))
         return FALSE;
+    sweep_stages(store, found, named);
     FAULT("recover-loaded");
     return TRUE;
 }
