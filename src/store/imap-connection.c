@@ -201,13 +201,32 @@ gboolean imap_run(ImapConnection *connection, ImapCommand *command, const char *
     return imap_session_run(connection->session, command, NULL, error);
 }
 
-static gboolean select_as(ImapConnection *connection, const char *wire, gboolean examine,
-                          const ImapKnown *known, GError **error)
+static gboolean select_once(ImapConnection *connection, const char *wire, gboolean examine,
+                            const ImapKnown *known, GError **error)
 {
     imap_count(connection, examine ? "EXAMINE" : "SELECT");
     connection->has_changed = FALSE;
     return imap_session_select(connection->session, wire, examine, known, &connection->selected,
                                error);
+}
+
+/* Dovecot 2.3 has said of a mailbox that was there that it does not exist, right after another
+ * session had worked in it.  LIST makes a server look again; who still says so is believed. */
+static gboolean select_as(ImapConnection *connection, const char *wire, gboolean examine,
+                          const ImapKnown *known, GError **error)
+{
+    g_autoptr(GError) refused = NULL;
+    ImapCommand *list;
+
+    if (select_once(connection, wire, examine, known, &refused))
+        return TRUE;
+    if (!mail_error_is(refused, MAIL_ERROR_GONE)) {
+        g_propagate_error(error, g_steal_pointer(&refused));
+        return FALSE;
+    }
+    list = imap_command_mailbox(imap_command_new("LIST \"\""), wire);
+    return imap_run(connection, list, "LIST", error) &&
+           select_once(connection, wire, examine, known, error);
 }
 
 gboolean imap_select_again(ImapConnection *connection, const char *wire, const ImapKnown *known,
