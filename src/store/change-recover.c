@@ -184,8 +184,8 @@ static void sweep_stages(Store *store, const GArray *found, GHashTable *named)
 
 gboolean store_changes_load(Store *store, GError **error)
 {
-    /* First of all: what is sent again from here on is sealed into new stages, on the disk's thread,
-     * and those are not to be swept. */
+    /* First of all: what is sent again from here on is sealed into new stages, on the disk's
+     * thread, and those are not to be swept. */
     g_autoptr(GArray) found = stage_list(store->disk, error);
     g_autoptr(GHashTable) named =
         g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
