@@ -90,12 +90,15 @@ void store_sync_done(Store *store, Event *event);
 void store_load_mailbox(Store *store, Mailbox *mailbox);
 void store_drop_sync(Store *store, const Mailbox *mailbox); /* the mailbox is gone */
 void store_sync_free(gpointer run);
+/* The job of the mailbox's sync that is queued or under way, or 0. */
+guint64 store_sync_job(const Store *store, const Mailbox *mailbox);
 SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_total,
                             const Mailbox **ret_mailbox, gint64 *ret_began);
 
 /* -- store-wait.c ------------------------------------------------------------------------------ */
-/* Ends the waits for @mailbox: all with @error, or those that have what they want. */
-void store_end_waits(Store *store, const Mailbox *mailbox, const GError *error, gboolean synced);
+/* Ends the waits for @mailbox: all with @error, or those that have what they want.  @synced_by: the
+ * job of a sync that has ended, or 0. */
+void store_end_waits(Store *store, const Mailbox *mailbox, const GError *error, guint64 synced_by);
 void store_wait_moved(Store *store, const Mailbox *mailbox); /* something came for it */
 /* LIST was answered (or, with @error, not): for those who wait for it. */
 void store_listed(Store *store, const GError *error);

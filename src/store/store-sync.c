@@ -416,7 +416,7 @@ static void on_state(SyncRun *run, const Event *event)
         replace_table(run);
     if (run->before)
         drop_before(run);
-    if (run->by_uid)
+    if (run->is_reset && run->by_uid)
         change_restore_parked(store, mailbox);
     mailbox->uidvalidity = event->uidvalidity;
     mailbox->uidnext = event->uidnext;
@@ -433,7 +433,7 @@ static void on_state(SyncRun *run, const Event *event)
         mailbox_touch(mailbox, store_now());
     store_put_mailbox(store, mailbox);
     store->params.observer->mailbox_changed(store, mailbox, store->params.user);
-    store_end_waits(store, mailbox, NULL, FALSE);
+    store_end_waits(store, mailbox, NULL, 0);
     read_ahead_policy(store->read_ahead, mailbox);
 }
 
@@ -613,7 +613,7 @@ void store_sync_done(Store *store, Event *event)
     if (event->error)
         g_message("%s: %s could not be brought up to date: %s", store->account->id,
                   mailbox->wire, event->error->message);
-    store_end_waits(store, mailbox, event->error, TRUE);
+    store_end_waits(store, mailbox, event->error, event->job);
     if (again && !event->error)
         store_request_sync(store, mailbox, priority);
     store->params.observer->state_changed(store, store->params.user);
@@ -631,7 +631,7 @@ static void relist(Store *store, Mailbox *mailbox)
         return;
     }
     store_fail_offline(store, &error);
-    store_end_waits(store, mailbox, error, TRUE);
+    store_end_waits(store, mailbox, error, 0);
 }
 
 static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, const GError *error,
@@ -658,7 +658,7 @@ static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, con
     }
     if (mailbox->is_listed)
         mailbox->n_messages = mailbox_n_messages(mailbox);
-    store_end_waits(store, mailbox, NULL, FALSE);
+    store_end_waits(store, mailbox, NULL, 0);
     if (run)
         run_sync(run);
     else if (error)
@@ -710,6 +710,13 @@ gboolean store_is_syncing(const Store *store, const Mailbox *mailbox)
     return find_run(store, mailbox) != NULL;
 }
 
+guint64 store_sync_job(const Store *store, const Mailbox *mailbox)
+{
+    const SyncRun *run = find_run(store, mailbox);
+
+    return run ? run->job : 0;
+}
+
 void store_request_sync(Store *store, Mailbox *mailbox, JobPriority priority)
 {
     SyncRun *run = find_run(store, mailbox);
@@ -739,6 +746,6 @@ void store_drop_sync(Store *store, const Mailbox *mailbox)
     g_autoptr(GError) error = NULL;
 
     mail_fail(&error, MAIL_ERROR_GONE, "the mailbox %s is gone", mailbox->wire);
-    store_end_waits(store, mailbox, error, TRUE);
+    store_end_waits(store, mailbox, error, 0);
     g_hash_table_remove(store->syncs, GUINT_TO_POINTER(mailbox->number));
 }

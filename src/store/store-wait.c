@@ -10,6 +10,8 @@ struct StoreWait {
     StoreFunc func;
     gpointer user;
     gboolean for_sync; /* waits for a sync's end, not only for readiness */
+    guint64 too_early; /* the job of the sync that had begun before, or 0: it may not have seen
+                        * what this is about */
     guint source;
     GError *error;
     gint64 last_progress;
@@ -45,14 +47,15 @@ static void end_wait(StoreWait *wait, const GError *error)
 }
 
 /* Ends the waits for @mailbox: all with @error, or those that have what they want. */
-void store_end_waits(Store *store, const Mailbox *mailbox, const GError *error, gboolean synced)
+void store_end_waits(Store *store, const Mailbox *mailbox, const GError *error, guint64 synced_by)
 {
     for (GList *link = store->waits; link; link = link->next) {
         StoreWait *wait = link->data;
 
         if (wait->mailbox != mailbox)
             continue;
-        if (error || (wait->for_sync ? synced : store_is_ready(store, mailbox)))
+        if (error || (wait->for_sync ? synced_by && synced_by != wait->too_early
+                                     : store_is_ready(store, mailbox)))
             end_wait(wait, error);
     }
 }
@@ -122,6 +125,7 @@ StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer u
     } else if (mailbox->is_container) {
         end_wait(wait, NULL);
     } else {
+        wait->too_early = store_sync_job(store, mailbox);
         store_request_sync(store, mailbox, JOB_WAITED);
     }
     return wait;
@@ -143,7 +147,7 @@ gint64 store_wait_progress(const StoreWait *wait)
 
 void store_listed(Store *store, const GError *error)
 {
-    store_end_waits(store, store->account->root, error, TRUE);
+    store_end_waits(store, store->account->root, error, 1); /* LIST has no numbers */
 }
 
 void store_fail_waits(Store *store, const GError *error)
