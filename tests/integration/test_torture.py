@@ -1,21 +1,16 @@
 """The torture of tests/torture, for as long as a test run may take."""
 import os
 
-import pytest
-
-from bed import proxy, race, storm
+from bed import race, storm
 
 N_KILLS = 10
 SECONDS = 10
 
 
-@pytest.mark.parametrize("variant", ["full", "poor"])
-def test_kill9(binary, folder, servers, variant):
-    server = servers.get("bare" if variant == "poor" else "full")
-    one = storm.Storm(binary, os.path.join(folder, "mount"), server, 1,
-                      keep_back=proxy.UIDPLUS_CODES if variant == "poor" else None)
+def test_kill9(binary, folder, servers):
+    one = storm.Storm(binary, os.path.join(folder, "mount"), servers.get("full"), 1)
     try:
-        one.run(N_KILLS // 2)
+        one.run(N_KILLS)
         one.look_with_an_empty_cache()
         assert one.n_done(), "nothing was done between the kills"
     finally:
