@@ -498,14 +498,19 @@ static void on_appended(Change *change, const JobChange *result)
     }
 }
 
+/* COPY of a message that is gone is OK, and copies nothing (RFC 9051 section 6.4.9). */
 static void on_copied(Change *change, const JobChange *result)
 {
     const ChangeMessage *message = &g_array_index(result->messages, ChangeMessage, 0);
 
-    if (message->is_done && message->target_uid)
+    if (message->is_done && message->target_uid) {
         arrived(change, message->target_uid, result->uidvalidity);
-    else
+    } else if (message->is_done) {
         ask_find(change, ASK_CONFIRM, MAX(result->uidnext_then, change->entry->uidnext));
+    } else {
+        change->twin_mailbox = 0;
+        ask_append(change);
+    }
 }
 
 /* The answer was lost: if it is not there, it never came. */

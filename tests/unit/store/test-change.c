@@ -215,6 +215,30 @@ static void test_rescue(Bed *bed, gconstpointer data)
     check_agrees(bed, "Box", 1);
 }
 
+/* A file with the octets of a message that went on the server, which nobody here knows yet: there
+ * is nothing to be copied, so it is uploaded. */
+static void test_twin_gone(Bed *bed, gconstpointer data)
+{
+    static const char text[] = "Message-ID: <a@b>\r\nSubject: one\r\n\r\nbody\r\n";
+    Mailbox *from = open_mailbox(bed, "INBOX"), *to = open_mailbox(bed, "Box");
+    g_autoptr(GError) answer = NULL, error = NULL;
+    LocalFile *file;
+
+    put_body(bed, from, mailbox_nth(from, 0), text);
+    fake_remove(fake_find("INBOX"), 1);
+    file = local_create(bed->store, to, "copy.eml", LOCAL_NEW, &error);
+    g_assert_no_error(error);
+    g_assert_true(local_write(file, text, strlen(text), 0, &error));
+    local_set_mtime(file, mailbox_nth(from, 0)->date);
+    store_commit(bed->store, file, on_answered, &answer);
+    local_unref(file);
+    wait_for(&answer);
+    g_assert_no_error(answer);
+    wait_until(is_idle, bed);
+    g_assert_cmpstr(fake.commands->str, ==, "COPY APPEND");
+    check_agrees(bed, "Box", 1);
+}
+
 static void test_target_gone(Bed *bed, gconstpointer data)
 {
     Mailbox *from = open_mailbox(bed, "INBOX"), *to = open_mailbox(bed, "Box");
@@ -537,6 +561,7 @@ int main(int argc, char **argv)
     bed_add("/change/never-listed", test_never_listed);
     bed_add("/change/replaces", test_replaces);
     bed_add("/change/rescue", test_rescue);
+    bed_add("/change/twin-gone", test_twin_gone);
     bed_add("/change/target-gone", test_target_gone);
     bed_add("/change/trash", test_trash);
     bed_add("/change/expunge", test_expunge);
