@@ -5,6 +5,7 @@
  *   disk-schema.c  the two databases as files: opened, upgraded, damaged
  *   disk-tables.c  their tables and statements
  *   disk-rescue.c  saving what can be read of a damaged state
+ *   disk-reconcile.c  making the index follow the state
  *   disk-db.c      one connection: statements, steps, failures
  *   disk-batch.c   what a batch holds
  *   disk-write.c   carrying batches out
@@ -71,6 +72,8 @@ typedef enum {
     INDEX_PUT_MAILBOX,
     INDEX_REMOVE_MAILBOX,
     INDEX_LOAD,
+    INDEX_NAMES,
+    INDEX_RENAME_ITEM,
     INDEX_DISPLACE_UID,
     INDEX_PUT_MESSAGE,
     INDEX_PUT_FLAGS,
@@ -140,6 +143,10 @@ gboolean disk_rescue_state(Disk *disk, GError **error);
 /* Takes names and numbers over from the index where the state lacks them. */
 gboolean disk_refill_state(Disk *disk, guint *n_copied, GError **error);
 
+/* After an unclean end: rows of the index that are behind those of the state are put right; before
+ * the thread is started. */
+gboolean disk_reconcile(Disk *disk, GError **error);
+
 /* Opens or makes both databases, with all that damage asks for; sets was_unclean, sweep and
  * warning. */
 gboolean disk_schema_open(Disk *disk, GError **error);
@@ -176,6 +183,8 @@ typedef void (*DiskChunkFunc)(GPtrArray *messages, gboolean is_last, gpointer us
 
 gboolean disk_read_messages(Disk *disk, guint16 mailbox, DiskChunkFunc func, gpointer user,
                             GError **error);
+/* Of a row with item, uid, name, mtime, mode and is_hidden; the caller owns it. */
+Message *disk_read_recalled(sqlite3_stmt *row);
 typedef struct {
     guint16 mailbox;
     guint32 uidvalidity;

@@ -171,7 +171,7 @@ gboolean disk_read_messages(Disk *disk, guint16 mailbox, DiskChunkFunc func, gpo
     return TRUE;
 }
 
-static Message *read_recalled(sqlite3_stmt *row)
+Message *disk_read_recalled(sqlite3_stmt *row)
 {
     Message *message = message_new();
 
@@ -199,7 +199,8 @@ gboolean disk_read_recall(Disk *disk, const DiskRecallKey *key, DiskChunkFunc fu
         sqlite3_bind_int64(row, 2, key->uidvalidity);
         sqlite3_bind_int64(row, 3, range.low);
         sqlite3_bind_int64(row, 4, range.high);
-        if (!read_chunks(&(RowSource){&disk->state, row, read_recalled}, &chunk, func, user, error))
+        if (!read_chunks(&(RowSource){&disk->state, row, disk_read_recalled}, &chunk, func, user,
+                         error))
             return FALSE;
     }
     func(g_steal_pointer(&chunk), TRUE, user);

@@ -305,6 +305,8 @@ gboolean disk_schema_open(Disk *disk, GError **error)
                                         disk->state.path);
         g_message("%s", disk->warning);
     }
+    if (disk->was_unclean && !disk_reconcile(disk, error))
+        return FALSE;
     return write_mark(disk,
                       disk->was_unclean ? "BEGIN; UPDATE meta SET clean = 0, swept = 0;"
                                           "UPDATE body SET suspect = 1 WHERE suspect = 0; COMMIT"

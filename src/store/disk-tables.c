@@ -228,6 +228,11 @@ static const char *const index_statements[INDEX_N_STATEMENTS] = {
                    " FROM message AS m INDEXED BY message_by_uid"
                    " LEFT JOIN body AS b ON b.mailbox = m.mailbox AND b.item = m.item"
                    " WHERE m.mailbox = ?1 ORDER BY m.uid",
+    [INDEX_NAMES] = "SELECT item, uid, name, mtime, mode, is_hidden"
+                    " FROM message INDEXED BY message_by_uid"
+                    " WHERE mailbox = ?1 AND uid > 0 ORDER BY uid",
+    [INDEX_RENAME_ITEM] = "UPDATE OR REPLACE message SET item = ?3, name = ?4, mtime = ?5,"
+                          " mode = ?6, is_hidden = ?7 WHERE mailbox = ?1 AND item = ?2",
     [INDEX_DISPLACE_UID] = "DELETE FROM message WHERE mailbox = ?1 AND uid = ?2 AND item <> ?3"
                            " AND ?2 > 0",
     [INDEX_PUT_MESSAGE] = "INSERT OR REPLACE INTO message(mailbox, item, uid, size, is_exact,"

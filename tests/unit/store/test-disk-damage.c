@@ -94,6 +94,58 @@ static void test_another_boot(Fixture *fixture, gconstpointer data)
     g_assert_false(disk_was_unclean(fixture->disk));
 }
 
+static void assert_loaded(const Loaded *loaded, guint i, guint32 uid, guint64 item,
+                          const char *name)
+{
+    const Message *message = loaded_at(loaded, i);
+
+    g_assert_cmpuint(message->uid, ==, uid);
+    g_assert_cmpuint(message->item, ==, item);
+    if (name)
+        g_assert_cmpstr(message->name, ==, name);
+}
+
+/* Dead between the two databases: what the state says of a message holds.  Message 1 was removed, 2
+ * renamed; 4 proved to be the new version of 3; 5 and 6 are as they were. */
+static void test_index_behind(Fixture *fixture, gconstpointer data)
+{
+    g_auto(Loaded) loaded = LOADED_INIT;
+
+    put_inbox(fixture, 6);
+    fixture_close(fixture);
+    meddle(fixture->cache, "index.db", "UPDATE meta SET clean = 0;"
+                                       "UPDATE mailbox SET uidvalidity = 7, is_listed = 1;"
+                                       "INSERT INTO body VALUES(1, 3, 4, x'00', 0, 0),"
+                                       " (1, 4, 4, x'00', 0, 0), (1, 5, 4, x'00', 0, 0)");
+    meddle(fixture->state, "state.db", "DELETE FROM item WHERE item IN (1, 3);"
+                                       "UPDATE item SET name = 'alias.eml', is_hidden = 1,"
+                                       " mtime = 9 WHERE item = 2;"
+                                       "UPDATE item SET item = 3, name = 'new.eml' WHERE item = 4");
+    fixture_open(fixture);
+    load(fixture, 1, &loaded);
+    g_assert_no_error(loaded.error);
+    g_assert_cmpuint(loaded.messages->len, ==, 4);
+    assert_loaded(&loaded, 0, 2, 2, "alias.eml");
+    g_assert_true(loaded_at(&loaded, 0)->is_hidden);
+    g_assert_cmpint(loaded_at(&loaded, 0)->mtime, ==, 9);
+    assert_loaded(&loaded, 1, 4, 3, "new.eml");
+    g_assert_false(loaded_at(&loaded, 1)->is_cached);
+    assert_loaded(&loaded, 2, 5, 5, NULL);
+    g_assert_true(loaded_at(&loaded, 2)->is_cached);
+    assert_loaded(&loaded, 3, 6, 6, NULL);
+}
+
+/* A mailbox whose listing was cut short has rows that the state may not know under its number. */
+static void test_index_unlisted(Fixture *fixture, gconstpointer data)
+{
+    put_inbox(fixture, 3);
+    fixture_close(fixture);
+    meddle(fixture->cache, "index.db", "UPDATE meta SET clean = 0;"
+                                       "UPDATE mailbox SET uidvalidity = 0, is_listed = 0");
+    fixture_open(fixture);
+    g_assert_cmpuint(count_loaded(fixture), ==, 3);
+}
+
 static void die_at_once(Fixture *fixture)
 {
 }
@@ -613,6 +665,8 @@ int main(int argc, char **argv)
         {"/disk/damage/unclean", test_unclean},
         {"/disk/damage/another-boot", test_another_boot},
         {"/disk/damage/unclean-without-work", test_unclean_without_work},
+        {"/disk/damage/index-behind", test_index_behind},
+        {"/disk/damage/index-unlisted", test_index_unlisted},
         {"/disk/damage/index", test_index_damaged},
         {"/disk/damage/index-inside", test_index_damaged_inside},
         {"/disk/damage/index-running", test_index_damaged_running},
