@@ -1,6 +1,7 @@
 /* The disk: opening and closing it, and what the main thread asks of it. */
 #include "store/disk-internal.h"
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "base/io.h"
 
@@ -95,6 +96,22 @@ guint64 disk_next_item(Disk *disk, guint16 mailbox)
 
 /* -- Opening and closing ----------------------------------------------------------------------- */
 
+/* A process that was killed holds its locks until the last of its threads has left the kernel, which
+ * one that waits for the disk does not do at once; and it may be started again by then. */
+enum { LOCK_PATIENCE_MS = 2000, LOCK_RETRY_US = 20000 };
+
+static gboolean take_lock(int fd)
+{
+    Deadline deadline = deadline_in_ms(LOCK_PATIENCE_MS);
+
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK || deadline_passed(deadline))
+            return FALSE;
+        g_usleep(LOCK_RETRY_US);
+    }
+    return TRUE;
+}
+
 /* Opens the folder and takes its lock, which lasts as long as the descriptor. */
 static gboolean open_dir(const char *path, char **dir, int *fd, int *lock, GError **error)
 {
@@ -110,7 +127,7 @@ static gboolean open_dir(const char *path, char **dir, int *fd, int *lock, GErro
         g_prefix_error(error, "in %s: ", path);
         return FALSE;
     }
-    if (flock(*lock, LOCK_EX | LOCK_NB) == 0)
+    if (take_lock(*lock))
         return TRUE;
     if (errno == EWOULDBLOCK)
         return mail_fail(error, MAIL_ERROR_BUSY,
