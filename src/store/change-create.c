@@ -547,11 +547,8 @@ static void ask_move(Change *change, const char *trash)
 
 static void ask_expunge(Change *change)
 {
-    Job *job = change_own_job(change, JOB_EXPUNGE);
-
-    change_fill_messages(change, job);
     change->stage = ASK_EXPUNGE;
-    change_submit(change, job);
+    change_submit(change, change_expunge_job(change));
 }
 
 static void ask_trash(Change *change)
@@ -586,6 +583,10 @@ static void on_proof(Change *change, const JobChange *result)
         return;
     }
     FAULT("create-proved");
+    if (old_one(change)->new_uid) {
+        ask_expunge(change);
+        return;
+    }
     trash = change_trash(change->store, mailbox, &missing);
     if (!trash && !missing && !change_may_expunge(change->store, mailbox, 1))
         trash = change_trash_always(change->store, &missing);
@@ -606,17 +607,20 @@ static void on_trash_made(Change *change)
     ask_move(change, wire);
 }
 
+/* The server has no MOVE: the copy in Trash is noted before the old one goes, or recovery would make
+ * a second one.  One that could not be copied is gone: removed before the process died, or by
+ * somebody else. */
 static void on_moved(Change *change, const JobChange *result)
 {
     const ChangeMessage *old = &g_array_index(result->messages, ChangeMessage, 0);
 
     FAULT("create-old-moved");
-    if (result->did_move)
+    if (result->did_move || !old->is_done) {
         done(change, OLD_GONE);
-    else if (old->is_done)
-        ask_expunge(change); /* COPY alone: the server has no MOVE */
-    else
-        done(change, OLD_STAYS);
+        return;
+    }
+    old_one(change)->new_uid = old->target_uid ? old->target_uid : MESSAGE_UID_PENDING;
+    change_save(change, NULL, ask_expunge);
 }
 
 /* -- The machine ------------------------------------------------------------------------------- */

@@ -202,6 +202,9 @@ void change_refresh(Change *change);
 JournalMessage *change_find_uid(const Change *change, guint32 uid); /* or NULL */
 /* A lower bound for the UIDs of what comes into @mailbox from now on; 0: nothing is known. */
 guint32 change_first_possible_uid(const Mailbox *mailbox);
+/* EXPUNGE of the entry's messages, with what is hidden in their mailbox since it could not be
+ * removed before. */
+Job *change_expunge_job(const Change *change);
 /* The row, unless its message is still to come. */
 void change_put_row(DiskBatch *batch, const Mailbox *mailbox, const Message *message);
 

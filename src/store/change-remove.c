@@ -146,17 +146,13 @@ gboolean change_may_expunge(Store *store, const Mailbox *mailbox, guint n)
 
 static void step(Change *change)
 {
-    Job *job;
-
     change_refresh(change);
     if (change->entry->messages->len == 0) {
         change_finish(change, NULL); /* somebody else was faster */
         return;
     }
-    job = change_own_job(change, JOB_EXPUNGE);
-    change_fill_messages(change, job);
     FAULT("expunge-step");
-    change_send(change, JOURNAL_SENT, job);
+    change_send(change, JOURNAL_SENT, change_expunge_job(change));
 }
 
 /* The rows of what went.  Returns how many are neither gone nor hidden. */

@@ -98,6 +98,22 @@ guint32 change_first_possible_uid(const Mailbox *mailbox)
     return MAX(mailbox->uidnext, n > 0 ? highest + 1 : 0);
 }
 
+Job *change_expunge_job(const Change *change)
+{
+    const Mailbox *mailbox = change_mailbox(change);
+    Job *job = change_own_job(change, JOB_EXPUNGE);
+
+    change_fill_messages(change, job);
+    job->change->others = uid_set_new();
+    for (guint i = 0; mailbox && i < mailbox_n_given(mailbox); i++) {
+        const Message *message = mailbox_nth(mailbox, i);
+
+        if (message->is_hidden && !message->is_pending)
+            uid_set_add(job->change->others, message->uid);
+    }
+    return job;
+}
+
 /* -- Rows -------------------------------------------------------------------------------------- */
 
 void change_put_row(DiskBatch *batch, const Mailbox *mailbox, const Message *message)

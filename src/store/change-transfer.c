@@ -319,9 +319,8 @@ static void ask_copy(Change *change)
 
 static void ask_expunge(Change *change)
 {
-    Job *job = change_own_job(change, JOB_EXPUNGE);
+    Job *job = change_expunge_job(change);
 
-    change_fill_messages(change, job);
     for (guint i = 0; i < job->change->messages->len; i++) {
         ChangeMessage *each = &g_array_index(job->change->messages, ChangeMessage, i);
         const Message *message = change_message(change, change_find_uid(change, each->uid));

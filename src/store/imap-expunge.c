@@ -5,7 +5,8 @@
  * date and the size that the one who asked saw is marked \Deleted (servers have given old UIDs to
  * new messages).  With UIDPLUS exactly these are expunged.  Without it there is only the bare
  * EXPUNGE, which takes whatever carries \Deleted: it is sent right behind a SEARCH that showed
- * nobody else's there, and otherwise not at all; then ours stay marked, and are to be hidden here.
+ * nobody else's there (but what we marked before, and could not remove then, goes along), and
+ * otherwise not at all; then ours stay marked, and are to be hidden here.
  * CLOSE, which expunges in silence, is never sent.
  */
 #include "store/imap-internal.h"
@@ -145,13 +146,15 @@ static gboolean leave_marked(ImapChange *run, const UidSet *ours, GError **error
 static gboolean expunge_if_alone(ImapChange *run, const UidSet *ours, GError **error)
 {
     ImapSession *session = run->connection->session;
-    g_autoptr(UidSet) marked = NULL, others = NULL;
+    g_autoptr(UidSet) marked = NULL, strangers = NULL, others = NULL;
 
     imap_count(run->connection, "SEARCH");
     marked = imap_session_search(session, "DELETED", error);
     if (!marked)
         return FALSE;
-    others = uid_set_minus(marked, ours);
+    strangers = uid_set_minus(marked, ours);
+    others = run->change->others ? uid_set_minus(strangers, run->change->others)
+                                 : uid_set_copy(strangers);
     /* None at all is not what a server says that we just told to mark some. */
     if (uid_set_is_empty(marked) || !uid_set_is_empty(others))
         return leave_marked(run, ours, error);

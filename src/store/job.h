@@ -79,7 +79,8 @@ typedef struct {
     char *keywords;   /* as flags; blank-separated, or NULL */
     guint32 replaces; /* APPEND: by REPLACE where the server has it, or 0 */
     guint32 uidnext;  /* FIND: only this UID and later ones */
-    UidSet *others;   /* FIND: but not these, which are known to be others; owned, or NULL */
+    UidSet *others;   /* FIND: but not these, which are known to be others.  EXPUNGE: these, too,
+                       * were marked by us before, and may go.  Owned, or NULL */
 
     GArray *messages; /* of ChangeMessage, by UID: COPY, FLAGS, EXPUNGE */
     char *target;     /* COPY: wire name of the other mailbox.  RENAME: the new name */

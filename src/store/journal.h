@@ -37,7 +37,8 @@ typedef struct {
     gint64 date;
     guint64 size;
     guint32 uid;
-    guint32 new_uid;  /* COPY, MOVE: when known */
+    guint32 new_uid;  /* COPY, MOVE: when known.  CREATE: not 0 once the old one is in Trash as
+                       * well */
     gboolean is_done; /* of a set that was carried out in part */
 } JournalMessage;
 

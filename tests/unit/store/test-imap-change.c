@@ -106,6 +106,20 @@ static const Case cases[] = {
      "S: * SEARCH 5 9\n"
      "S: @5 OK done\n",
      "ok sent hidden 5?"},
+    {"expunge where we marked one before", "",
+     {JOB_EXPUNGE, .messages = {{5}}, .other = 9},
+     SELECT("2")
+     "C: @3 UID FETCH 5 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
+     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     "S: @3 OK done\n"
+     "C: @4 UID STORE 5 +FLAGS.SILENT (\\Deleted)\n"
+     "S: @4 OK done\n"
+     "C: @5 UID SEARCH DELETED\n"
+     "S: * SEARCH 5 9\n"
+     "S: @5 OK done\n"
+     "C: @6 EXPUNGE\n"
+     "S: @6 OK done\n",
+     "ok sent 5"},
     {"expunge where another client marked one, and one is another message", "",
      {JOB_EXPUNGE, .messages = {{5, DATE_SECONDS, 10}, {6, OTHER_DATE, 10}}},
      SELECT("2")
