@@ -33,7 +33,8 @@ struct SyncRun {
     GHashTable *before;  /* item -> Message: rows of a listing that was never whole */
     UidSet *gone;        /* removed by us since it began, of which it may still tell; or NULL */
     UidSet *flagged;     /* whose flags we changed since; or NULL */
-    gboolean is_behind;  /* it told of other flags for one of these: they may be older */
+    gboolean is_behind;  /* it told of other flags for one of these, which may be older; or it cannot
+                          * tell of all that went: the next one asks from the same point */
     gboolean is_recalling, is_releasing;
     GQueue held;         /* of Event, while recalling, or while the mailbox is being changed */
     guint n_done, n_expected;
@@ -421,7 +422,7 @@ static void on_state(SyncRun *run, const Event *event)
     mailbox->uidvalidity = event->uidvalidity;
     mailbox->uidnext = event->uidnext;
     if (run->is_behind)
-        run->again = TRUE; /* from the same point: another client's flags may be among them */
+        run->again = TRUE;
     else
         mailbox->highestmodseq = event->highestmodseq;
     mailbox->n_messages = mailbox_n_messages(mailbox);
@@ -518,13 +519,19 @@ static void on_begin(SyncRun *run, const Event *event)
 {
     Mailbox *mailbox = run->mailbox;
 
+    /* A first listing whose connection was lost when all of it had been told, and that is told once
+     * more, is no other mailbox.  What went in between only the next sync can say. */
+    gboolean is_repeated = event->is_reset && mailbox->is_listed &&
+                           event->uidvalidity == mailbox->uidvalidity;
+
     run->uidvalidity = event->uidvalidity;
-    run->is_reset = event->is_reset;
+    run->is_reset = event->is_reset && !is_repeated;
+    run->is_behind = run->is_behind || is_repeated;
     run->n_expected = event->n_expected;
     run->n_done = 0;
     run->began = deadline_now();
     g_clear_pointer(&run->fresh, g_ptr_array_unref);
-    if (!event->is_reset) {
+    if (!run->is_reset) {
         /* After a crash the index may be behind: what is new in it may have a name already. */
         if (event->n_expected > 0 && disk_was_unclean(run->store->disk))
             ask_state(run, MAX(mailbox->uidnext, 1));

@@ -33,6 +33,7 @@ typedef struct {
     /* The next change of the kind: its command, or its answer, is lost. */
     FakeLoss loss;
     JobKind loses;
+    gboolean is_sync_repeated; /* the next SYNC loses its connection when it has told all */
     gboolean is_list_late;   /* the next LIST's answer comes after that of a change */
     gboolean is_change_late; /* the next change's answer comes after that of a SYNC */
     GQueue late;             /* of Event */
@@ -199,6 +200,11 @@ static inline void fake_sync(Job *job)
     fake.event(flags, fake.user);
     fake.event(gone, fake.user);
     fake.event(state, fake.user);
+    if (fake.is_sync_repeated) {
+        fake.is_sync_repeated = FALSE;
+        g_queue_push_head(&fake.jobs, job); /* as a backend tries a read once more */
+        return;
+    }
     fake_done(job, NULL);
 }
 
@@ -401,9 +407,6 @@ static inline gboolean fake_work(gpointer user)
     Job *job = g_queue_pop_head(&fake.jobs);
     gboolean is_sync = job->kind == JOB_SYNC;
 
-    fake.source = 0;
-    if (!g_queue_is_empty(&fake.jobs))
-        fake.source = g_idle_add(fake_work, NULL);
     if (job->kind == JOB_LIST)
         fake_list(job);
     else if (job->kind == JOB_SYNC)
@@ -412,6 +415,9 @@ static inline gboolean fake_work(gpointer user)
         fake_change(job);
     if (is_sync && g_queue_is_empty(&fake.jobs))
         fake_catch_up();
+    if (!g_queue_is_empty(&fake.jobs))
+        return G_SOURCE_CONTINUE;
+    fake.source = 0;
     return G_SOURCE_REMOVE;
 }
 

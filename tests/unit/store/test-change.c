@@ -239,6 +239,26 @@ static void test_twin_gone(Bed *bed, gconstpointer data)
     check_agrees(bed, "Box", 1);
 }
 
+/* The same listing twice, with a change in between, is the same mailbox. */
+static void test_listed_twice(Bed *bed, gconstpointer data)
+{
+    Mailbox *inbox = account_find_wire(bed->store->account, "INBOX");
+    g_autoptr(GError) answer = NULL;
+
+    fake.is_sync_repeated = TRUE;
+    store_wait(bed->store, inbox, on_answered, &answer);
+    wait_for(&answer);
+    store_alias(bed->store, inbox, mailbox_nth(inbox, 0), "mine.eml", on_answered, &answer);
+    n_added = n_removed = 0;
+    wait_for(&answer);
+    g_assert_no_error(answer);
+    wait_until(is_idle, bed);
+    g_assert_cmpstr(mailbox_nth(inbox, 0)->name, ==, "mine.eml");
+    g_assert_cmpuint(n_added + n_removed, ==, 0);
+    check_agrees(bed, "INBOX", 3);
+    g_assert_cmpstr(mailbox_nth(inbox, 0)->name, ==, "mine.eml");
+}
+
 static void test_target_gone(Bed *bed, gconstpointer data)
 {
     Mailbox *from = open_mailbox(bed, "INBOX"), *to = open_mailbox(bed, "Box");
@@ -562,6 +582,7 @@ int main(int argc, char **argv)
     bed_add("/change/replaces", test_replaces);
     bed_add("/change/rescue", test_rescue);
     bed_add("/change/twin-gone", test_twin_gone);
+    bed_add("/change/listed-twice", test_listed_twice);
     bed_add("/change/target-gone", test_target_gone);
     bed_add("/change/trash", test_trash);
     bed_add("/change/expunge", test_expunge);
