@@ -264,13 +264,28 @@ static void rename_file(FsTask *task, Rename *rename)
 
 /* -- Directories ------------------------------------------------------------------------------- */
 
+/* Onto an empty directory: that one goes first.  One that is not empty refuses (ENOTEMPTY), and so
+ * would the source if it is the INBOX, but after the other is gone. */
+static void replace_directory(FsTask *task, const Rename *rename)
+{
+    if (g_str_equal(rename->source.mailbox->wire, "INBOX"))
+        fs_task_end(task, EBUSY);
+    else
+        fs_task_change(task, store_delete_mailbox(rename->target.store, rename->target.mailbox,
+                                                  fs_task_done, task));
+}
+
 static void rename_directory(FsTask *task, const Rename *rename)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *component = NULL;
 
+    if (rename->target.kind == INODE_DIRECTORY) {
+        replace_directory(task, rename);
+        return;
+    }
     if (rename->target.kind != 0) {
-        fs_task_end(task, rename->target.kind == INODE_DIRECTORY ? EEXIST : ENOTDIR);
+        fs_task_end(task, ENOTDIR);
         return;
     }
     if (*task->new_name == '.' || local_is_junk_name(task->new_name)) {

@@ -551,11 +551,13 @@ static void ask_expunge(Change *change)
     change_submit(change, change_expunge_job(change));
 }
 
+/* When there is none, or the one that we know was removed by another client. */
 static void ask_trash(Change *change)
 {
     g_autofree char *wire = change_trash_wire(change->store);
     Job *job = change_job(JOB_MAILBOX, wire, 0);
 
+    change->made_trash = TRUE;
     job->change->verb = MAILBOX_CREATE;
     job->change->special_use = g_strdup("\\Trash");
     change->stage = ASK_TRASH;
@@ -642,9 +644,15 @@ static void step(Change *change)
 /* The old one cannot be removed: then both stay, which is said, and loses nothing. */
 static void keep_both(Change *change, const GError *error)
 {
+    gboolean is_gone = mail_error_is(error, MAIL_ERROR_GONE);
+
+    if (is_gone && change->stage == ASK_MOVE && !change->made_trash) {
+        ask_trash(change);
+        return;
+    }
     g_warning("%s: %s: the old version stays beside the new one: %s",
               change->store->account->id, change->entry->name, error->message);
-    done(change, mail_error_is(error, MAIL_ERROR_GONE) ? OLD_GONE : OLD_STAYS);
+    done(change, is_gone && change->stage == ASK_EXPUNGE ? OLD_GONE : OLD_STAYS);
 }
 
 static void failed(Change *change, const Job *job, const GError *error)

@@ -70,6 +70,7 @@ struct Change {
     guint16 twin_mailbox; /* CREATE: a message with the same octets, or 0 */
     guint64 twin_item;
     guint32 twin_uid;
+    gboolean made_trash;  /* CREATE: there was none; once is enough */
     gboolean is_shown;    /* change_show() */
     gpointer own;         /* the machine's, for this run; freed with the change */
     GDestroyNotify own_free;

@@ -39,6 +39,7 @@ typedef struct {
     GError *error;
     gboolean is_named;  /* the target was looked at for UIDs */
     gboolean is_frozen; /* a Trash is being made: store_freeze_list() */
+    gboolean made_trash; /* once is enough */
 } Transfer;
 
 static void transfer_free(gpointer data)
@@ -341,7 +342,7 @@ static void ask_trash(Change *change)
     job->change->special_use = g_strdup("\\Trash");
     change->stage = ASK_TRASH;
     store_freeze_list(change->store);
-    own(change)->is_frozen = TRUE;
+    own(change)->is_frozen = own(change)->made_trash = TRUE;
     change_send(change, JOURNAL_PREP, job);
 }
 
@@ -442,6 +443,16 @@ static void note_error(Change *change, const GError *error)
                   transfer->left->len, change->entry->wire);
 }
 
+/* Perhaps another client removed the Trash that we know: then it is made anew. */
+static gboolean is_trash_gone(Change *change, const GError *error)
+{
+    g_autoptr(GError) missing = NULL;
+    const Mailbox *trash = change_trash_always(change->store, &missing);
+
+    return mail_error_is(error, MAIL_ERROR_GONE) && is_move(change) &&
+           !own(change)->made_trash && trash && trash->number == change->entry->target_mailbox;
+}
+
 static void on_copied(Change *change, const JobChange *result, const GError *error)
 {
     JournalEntry *entry = change->entry;
@@ -462,6 +473,11 @@ static void on_copied(Change *change, const JobChange *result, const GError *err
         entry->target_uidvalidity = result->uidvalidity;
     if (result->uidnext_then && !entry->uidnext)
         entry->uidnext = result->uidnext_then;
+    if (transfer->left->len == entry->messages->len && is_trash_gone(change, error)) {
+        g_array_set_size(transfer->left, 0);
+        ask_trash(change);
+        return;
+    }
     note_error(change, error);
     if (transfer->left->len == entry->messages->len) {
         g_autoptr(GError) all = g_error_copy(transfer->error);

@@ -128,6 +128,25 @@ def test_trash_by_its_key(seeded, judge, mounts):
 
 
 @pytest.mark.parametrize("account", ["full", "bare"], indirect=True)
+def test_trash_that_another_client_removed(seeded, judge, mounts):
+    """The first to need it makes it anew, whether we heard of its end or not."""
+    mount = mounts(seeded, poll="1h").start().online()
+    mount.wait_listed("INBOX", 4)
+    names = mount.messages()
+    seeded.delete("Trash")
+    os.unlink(path_of(mount, 1))
+    judge.wait(numbered(0), "Trash")
+    judge.wait(numbered(1, 2, 3))
+    seeded.delete("Trash")
+    with open(os.path.join(mount.path, "INBOX", names[2]), "r+b") as f:
+        f.write(mail.numbered(9))
+        f.truncate()
+    judge.wait(numbered(1), "Trash")
+    assert sorted(judge.data()) == sorted(numbered(2, 3, 9))
+    system.wait_for(lambda: shown(mount) == sorted(numbered(2, 3, 9)), "it is shown")
+
+
+@pytest.mark.parametrize("account", ["full", "bare"], indirect=True)
 def test_rm_of_a_tree(seeded, judge, mounts):
     for n, name in enumerate(("Tree", "Tree/One", "Tree/One/Two")):
         seeded.create(name)

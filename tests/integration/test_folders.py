@@ -110,9 +110,11 @@ def test_a_tree_is_renamed_by_one_command(account, judge, proxy, mounts):
     refused(errno.EINVAL, os.rename, where(account, mount, "Other"),
             where(account, mount, "Other/In/X"))
     os.mkdir(where(account, mount, "Empty"))
-    refused(errno.EEXIST, os.rename, where(account, mount, "Empty"),
+    refused(errno.ENOTEMPTY, os.rename, where(account, mount, "Empty"),
             where(account, mount, "Other"))
-    os.rmdir(where(account, mount, "Empty"))
+    refused(errno.EINVAL if account.shown("Empty").startswith("INBOX/") else errno.EBUSY,
+            os.rename, mount.path + "/INBOX", where(account, mount, "Empty"))
+    assert judge.exists("Empty")
     os.rename(where(account, mount, "Other"), where(account, mount, "Empty"))
     assert judge.exists("Empty/In/%s/C" % PERSIAN_FOLDER) and not judge.exists("Other")
     mount.restart().online()

@@ -220,6 +220,7 @@ def ends_of(mutation):
 def judge(place, was_answered, was_faulty=True):
     """Fails when the server holds what may not be there, or the mount shows something else."""
     mutation = place.mutation
+    assert not (mutation.refused and was_answered), mutation.name
     state = place.states()
     before, after, both = ends_of(mutation)
     is_after = is_within(state, after, mutation.doubled if was_faulty else ())

@@ -37,7 +37,7 @@ class Mutation:
     """
 
     def __init__(self, name, do, before, after, doubled=(), both=None, gone=(), keys=None,
-                 names=None, not_there=(), local=None, parks=False):
+                 names=None, not_there=(), local=None, parks=False, refused=False):
         self.name = name
         self.do = do
         self.before = before
@@ -49,6 +49,7 @@ class Mutation:
         self.keys = keys or {}
         self.names = names  # {mailbox: names of files} after an end that was answered
         self.local = local  # {mailbox: {name: label}}: files that no server hears of
+        self.refused = refused  # nobody is ever told that it was done
         self.parks = parks  # a message has a scratch file's name until the next start
 
     def mailboxes(self):
@@ -166,6 +167,11 @@ def make_directory(place):
     os.mkdir(place.path("New"))
 
 
+def make_directory_refused(place):
+    """Longer than a file's name, which Dovecot makes of the whole of a mailbox's."""
+    os.mkdir(place.path("A/" + LONG, "n" * 200))
+
+
 def remove_directory(place):
     os.rmdir(place.path("A"))
 
@@ -178,6 +184,7 @@ SEEN = ("\\Seen",)
 NONE = ()
 X, Y = ("x", SEEN), ("y", SEEN)
 EXPUNGE = {"delete": "expunge"}
+LONG = "n" * 100
 
 MUTATIONS = [
     Mutation("create", create, {"A": []}, {"A": [("new", NONE)]}, doubled=["new"],
@@ -220,6 +227,8 @@ MUTATIONS = [
     Mutation("alias", alias, {"A": [X]}, {"A": [X]}, names={"A": ["other.eml"]}),
     Mutation("make-directory", make_directory, {"A": []}, {"A": [], "New": []},
              not_there=["New"]),
+    Mutation("make-directory-refused", make_directory_refused, {"A": [], "A/" + LONG: []},
+             {"A": [], "A/" + LONG: []}, refused=True),
     Mutation("remove-directory", remove_directory, {"A": []}, {}, gone=["A"]),
     Mutation("rename-directory", rename_directory, {"A": [X], "A/below": [Y]},
              {"New": [X], "New/below": [Y]}, gone=["A", "A/below"],
