@@ -1,14 +1,20 @@
 """The torture of tests/torture, for as long as a test run may take."""
 import os
 
-from bed import race, storm
+import pytest
+
+from bed import proxy, race, storm
 
 N_KILLS = 10
 SECONDS = 10
 
 
-def test_kill9(binary, folder, servers):
-    one = storm.Storm(binary, os.path.join(folder, "mount"), servers.get("full"), 1)
+@pytest.mark.parametrize("variant", ["full", "poor"])
+def test_kill9(binary, folder, servers, variant):
+    is_poor = variant == "poor"
+    one = storm.Storm(binary, os.path.join(folder, "mount"),
+                      servers.get("bare" if is_poor else "full"), 1,
+                      keep_back=proxy.UIDPLUS_CODES if is_poor else None)
     try:
         one.run(N_KILLS)
         one.look_with_an_empty_cache()
