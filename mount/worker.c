@@ -86,6 +86,7 @@ static char *prepare(gpointer user)
         const ConfigAccount *account = g_ptr_array_index(params->accounts, i);
 
         allow_endpoint(rules, account->endpoint);
+        sandbox_allow_write(rules, account->maildir);
         allow_endpoint(rules, account->smtp);
         allow_folder(rules, config_cache_dir(), account->id);
         allow_folder(rules, config_state_dir(), account->id);

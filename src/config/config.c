@@ -28,6 +28,7 @@ static void account_free(gpointer data)
     g_free(account->email);
     endpoint_free(account->endpoint);
     g_strfreev(account->tunnel);
+    g_free(account->maildir);
     endpoint_free(account->smtp);
     g_free(account->user);
     g_free(account->auth);
@@ -252,12 +253,16 @@ static void check_account(const ConfigAccount *account, GHashTable *seen, guint 
 {
     static const char *const tls_keys[] = {"tls-ca", "tls-pin", "tls-cert", "tls-key", NULL};
     gboolean has_imap = is_set(seen, "imap"), has_tunnel = is_set(seen, "tunnel");
+    gboolean has_maildir = is_set(seen, "maildir");
     gboolean is_external = g_strcmp0(account->auth, "external") == 0;
 
     if (has_imap && has_tunnel)
         config_errors_add(errors, line, "account %s: imap= and tunnel= are both set; keep one",
                           account->id);
-    if (!has_imap && !has_tunnel)
+    if (has_maildir && (has_imap || has_tunnel))
+        config_errors_add(errors, line, "account %s: %s= and maildir= are both set; keep one",
+                          account->id, has_imap ? "imap" : "tunnel");
+    if (!has_imap && !has_tunnel && !has_maildir)
         config_errors_add(errors, line,
                           "account %s: the server is missing; add imap=imaps://HOST", account->id);
     if (has_imap && !has_tunnel && !account->user && account->endpoint->host)
@@ -266,7 +271,7 @@ static void check_account(const ConfigAccount *account, GHashTable *seen, guint 
     if (is_set(seen, "tls-cert") != is_set(seen, "tls-key"))
         config_errors_add(errors, line, "account %s: tls-cert= and tls-key= go together",
                           account->id);
-    if (is_external && !has_tunnel && !is_set(seen, "tls-cert"))
+    if (is_external && !has_tunnel && !has_maildir && !is_set(seen, "tls-cert"))
         config_errors_add(errors, line_of(seen, "auth"),
                           "auth: 'external' needs tls-cert= and tls-key=");
     for (const char *const *key = tls_keys; *key; key++)
@@ -274,6 +279,17 @@ static void check_account(const ConfigAccount *account, GHashTable *seen, guint 
             (has_tunnel || account->endpoint->security == SECURITY_PLAIN))
             config_errors_add(errors, line_of(seen, *key), "%s: there is no TLS %s", *key,
                               has_tunnel ? "in a tunnel" : "with imap+plain://");
+        else if (is_set(seen, *key) && has_maildir)
+            config_errors_add(errors, line_of(seen, *key), "%s: there is no TLS in a folder", *key);
+}
+
+/* An account whose mail is in a folder speaks to nobody. */
+static void settle_protocol(ConfigAccount *account)
+{
+    if (!account->maildir)
+        return;
+    account->protocol = CONFIG_MAILDIR;
+    g_clear_pointer(&account->endpoint, endpoint_free);
 }
 
 /* A warning only: the file may yet be corrected before it is used, and its use refuses it. */
@@ -315,6 +331,7 @@ static void read_account(Config *config, const ConfigGroup *group, ConfigErrors 
     read_entries(account, group, seen, errors);
     set_defaults(account, seen);
     check_account(account, seen, group->line, errors);
+    settle_protocol(account);
 }
 
 /* -- The whole --------------------------------------------------------------------------------- */

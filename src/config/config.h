@@ -39,8 +39,9 @@ typedef struct {
     char *name; /* free text for people */
     char *email;
     ConfigProtocol protocol;
-    Endpoint *endpoint;  /* imap= or pop3= or tunnel= */
+    Endpoint *endpoint;  /* imap= or pop3= or tunnel=; NULL with maildir= */
     char **tunnel;       /* argv of tunnel=, or NULL */
+    char *maildir;       /* path of maildir=, or NULL */
     Endpoint *smtp;      /* or NULL */
     char *user;          /* default: email; NULL is possible with a tunnel only */
     char *auth;          /* "auto" */

@@ -408,6 +408,7 @@ const ConfigKey config_keys[] = {
     {"email", &kind_text, AT(email), PRIVATE},
     {"imap", &kind_imap, AT(endpoint), PRIVATE},
     {"tunnel", &kind_tunnel, AT(tunnel)},
+    {"maildir", &kind_path, AT(maildir), PRIVATE},
     {"user", &kind_text, AT(user), PRIVATE},
     {"auth", &kind_auth, AT(auth), .fallback = "auto", .words = auth_words},
     {"password-command", &kind_argv, AT(secret.password_command)},
@@ -451,7 +452,7 @@ const ConfigKey *config_key_find(const char *name)
 
 gboolean config_key_is_of_later_version(const char *name)
 {
-    static const char *const later[] = {"pop3", "smtp", "maildir", "pop3-keep", "eol", NULL};
+    static const char *const later[] = {"pop3", "smtp", "pop3-keep", "eol", NULL};
 
     return g_strv_contains(later, name);
 }

@@ -7,6 +7,7 @@
 #include "config/key.h"
 #include "config/value.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* "/home/ali/Mail" tells who is asking; "~/Mail" does not. */
@@ -46,7 +47,9 @@ static void show_account(GString *out, const ConfigAccount *account, guint numbe
     else
         g_string_append_printf(out, "\n[account %s]\n", account->id);
     for (const ConfigKey *key = config_keys; key->name; key++) {
-        g_autofree char *text = key->kind->show(key, account);
+        gboolean is_server = key->in_endpoint || key->offset == offsetof(ConfigAccount, endpoint);
+        g_autofree char *text =
+            is_server && !account->endpoint ? NULL : key->kind->show(key, account);
         gboolean is_default = g_strcmp0(text, key->fallback) == 0;
 
         if (!text)

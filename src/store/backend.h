@@ -20,6 +20,7 @@ typedef struct {
     const ConfigAccount *config; /* borrowed, as the others, for the backend's life */
     Broker *broker;
     Disk *disk; /* for body files only */
+    const char *state_dir; /* of the account: what a backend itself must remember */
     const char *wirelog_dir; /* or NULL */
     BackendEventFunc event;
     gpointer user;
@@ -60,6 +61,11 @@ typedef struct {
      * caller owns the table. */
     GHashTable *(*traffic)(Backend *backend, guint64 *ret_octets_in, guint64 *ret_octets_out,
                            guint *ret_n_connections);
+
+    /* Where messages are kept as the octets that were given; otherwise they are sent, and come
+     * back, with every line ending in CRLF. */
+    gboolean keeps_octets;
 } BackendOps;
 
 extern const BackendOps imap_backend_ops;
+extern const BackendOps maildir_backend_ops;

@@ -401,6 +401,7 @@ typedef enum {
 struct Disk {
     /* Set once. */
     char *cache_dir, *state_dir; /* canonical */
+    gboolean keeps_octets;       /* stage_keep_octets() */
     char *lost_dir;
     int cache_fd, state_fd, bodies_fd, staging_fd;
     int cache_lock, state_lock;

@@ -41,13 +41,14 @@ MaildirFile *maildir_file_parse(const char *name, gboolean is_new);
 void maildir_file_free(MaildirFile *file); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MaildirFile, maildir_file_free)
 
-/* The part of @name that does not change.  The caller owns it. */
+/* The part of @name that does not change; a line end in it, which no key can have, is escaped.  The
+ * caller owns it. */
 char *maildir_file_base(const char *name);
 /* The name in cur/ of what is called @name now: other flags; letters that are not ours (Dovecot's
  * keywords) stay.  The caller owns it. */
 char *maildir_file_rename(const char *name, guint16 flags, gboolean is_passed);
-/* "f:" and @base: the ledger's key.  A line end in a name, which no key can have, is escaped.  The
- * caller owns it. */
+#define MAILDIR_KEY "f:"
+/* The ledger's key: MAILDIR_KEY and @base.  The caller owns it. */
 char *maildir_file_key(const char *base);
 /* A base that nobody else has: "1700000000.M5P42Q1R1a2b3c.host".  The caller owns it. */
 char *maildir_file_unique(void);
@@ -89,6 +90,8 @@ gboolean maildir_tree_rename(MaildirTree *tree, const char *wire, const char *ta
 MaildirFolder *maildir_folder_open(MaildirTree *tree, const char *wire, GError **error);
 void maildir_folder_free(MaildirFolder *folder); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MaildirFolder, maildir_folder_free)
+
+gboolean maildir_folder_is_writable(const MaildirFolder *folder); /* by access(2), now */
 
 /* Changes with every change of what is in cur/ and new/.  Never 0, never odd.  @ret_is_fresh: the
  * last change was a moment ago, and another might leave the stamp as it is. */

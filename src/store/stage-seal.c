@@ -2,7 +2,8 @@
  * length and hash, on the disk to stay.
  *
  * The octets stream through: read, looked at, every bare LF made a CRLF, hashed, written.  A bare
- * CR stays: it is no line end, and servers keep it.  The first LIMIT_HEADER octets are kept aside
+ * CR stays: it is no line end, and servers keep it.  Where messages are files (stage_keep_octets()),
+ * they are left as they are.  The first LIMIT_HEADER octets are kept aside
  * to see whether this is a message at all, and which Message-ID it has.
  *
  * What a server refuses is refused here, where the person who wrote it still waits for close():
@@ -61,12 +62,16 @@ static gboolean fail_too_big(GError **error)
 
 static gboolean seal_chunk(Sealing *sealing, const guint8 *octets, gsize length, GError **error)
 {
+    gboolean keeps_octets = sealing->disk->keeps_octets;
     gsize n;
 
-    if (memchr(octets, '\0', length))
+    if (!keeps_octets && memchr(octets, '\0', length))
         return mail_fail(error, MAIL_ERROR_INVALID, "this holds NUL octets, which no IMAP server "
                          "takes: it is no mail message, or it was damaged");
-    n = canonicalise(sealing, octets, length);
+    if (keeps_octets)
+        memcpy(sealing->out, octets, n = length);
+    else
+        n = canonicalise(sealing, octets, length);
     sealing->size += n;
     if (sealing->size > LIMIT_MESSAGE)
         return fail_too_big(error);

@@ -171,6 +171,11 @@ static int duplicate(int fd)
     return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
+void stage_keep_octets(Disk *disk)
+{
+    disk->keeps_octets = TRUE;
+}
+
 void stage_seal(Disk *disk, int fd, StageSealFunc func, gpointer user)
 {
     disk_ask(disk, &(DiskRequest){

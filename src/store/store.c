@@ -408,12 +408,17 @@ static void on_event(Event *event, gpointer user)
 
 /* -- Life -------------------------------------------------------------------------------------- */
 
+static const BackendOps *ops_of(const ConfigAccount *config)
+{
+    return config->protocol == CONFIG_MAILDIR ? &maildir_backend_ops : &imap_backend_ops;
+}
+
 Store *store_open(const StoreParams *params, GError **error)
 {
     Store *store = g_new0(Store, 1);
 
     store->params = *params;
-    store->ops = &imap_backend_ops;
+    store->ops = ops_of(params->config);
     store->link = LINK_CONNECTING;
     store->account = account_new(params->config->id, params->number, params->show);
     store->syncs = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, store_sync_free);
@@ -428,6 +433,8 @@ Store *store_open(const StoreParams *params, GError **error)
         store_close(store);
         return NULL;
     }
+    if (store->ops->keeps_octets)
+        stage_keep_octets(store->disk);
     return store;
 }
 
@@ -437,6 +444,7 @@ void store_start(Store *store)
         .config = store->params.config,
         .broker = store->params.broker,
         .disk = store->disk,
+        .state_dir = store->params.state_dir,
         .wirelog_dir = store->params.wirelog_dir,
         .event = on_event,
         .user = store,

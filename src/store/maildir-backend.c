@@ -1,0 +1,379 @@
+/* The Maildir backend: an account whose mail is in folders of the local disk.
+ *
+ * One thread takes all jobs, the most urgent first, and gives them to a worker (maildir-worker.h).
+ * A local disk gains nothing from several at once, and so all changes are in order by themselves.
+ * While a large folder is listed for the first time, who waits for a message is served in between.
+ *
+ * "Online" means that the tree is there.  A disk that is not mounted is a server that is away.
+ */
+#include "store/backend.h"
+#include "base/deadline.h"
+#include "base/error.h"
+#include "store/maildir-worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+enum {
+    RETRY_SECONDS = 15, /* while the tree is not there */
+    /* After the first sign of a change, until it is looked at: who makes a folder makes cur/ and
+     * new/ in it first, and who delivers, delivers more. */
+    SETTLE_MS = 100,
+};
+
+typedef struct {
+    /* Set once. */
+    BackendParams params;
+    GMainContext *context;
+    JobQueue *queue;
+    Cancel *wake; /* a job has come, or the end */
+    GThread *thread;
+    MaildirWorker *worker; /* the thread's */
+
+    /* The thread's. */
+    gboolean is_online, was_told;
+    Deadline retry;
+
+    /* Under the lock. */
+    GMutex lock;
+    gboolean is_stopping;
+    GHashTable *counts;
+    guint64 octets_in;
+    GQueue inbox; /* of Event, for the main thread */
+    guint drain;  /* source id of the dispatch that is due, or 0 */
+    guint n_open;
+
+    int retry_now; /* atomic: somebody asked for the tree to be looked for */
+} MaildirBackend;
+
+/* -- Events to the main thread ----------------------------------------------------------------- */
+
+/* One event a dispatch: each is at most 256 messages of work, and requests go between. */
+static gboolean hand_over(gpointer user)
+{
+    MaildirBackend *backend = user;
+    Event *event;
+    gboolean more;
+
+    g_mutex_lock(&backend->lock);
+    event = g_queue_pop_head(&backend->inbox);
+    more = !g_queue_is_empty(&backend->inbox);
+    if (!more)
+        backend->drain = 0;
+    g_mutex_unlock(&backend->lock);
+    if (event)
+        backend->params.event(event, backend->params.user);
+    return more ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+}
+
+static void post(Event *event, gpointer user)
+{
+    MaildirBackend *backend = user;
+
+    g_mutex_lock(&backend->lock);
+    if (event->kind == EVENT_BODY_WHOLE)
+        backend->octets_in += event->size;
+    g_queue_push_tail(&backend->inbox, event);
+    if (backend->drain == 0) {
+        GSource *source = g_idle_source_new();
+
+        g_source_set_priority(source, G_PRIORITY_DEFAULT);
+        g_source_set_callback(source, hand_over, backend, NULL);
+        backend->drain = g_source_attach(source, backend->context);
+        g_source_unref(source);
+    }
+    g_mutex_unlock(&backend->lock);
+}
+
+static void post_link(MaildirBackend *backend, const GError *error)
+{
+    MaildirTree *tree = maildir_worker_tree(backend->worker);
+    Event *event = event_new(EVENT_LINK, NULL);
+
+    event->link = error ? LINK_OFFLINE : LINK_ONLINE;
+    if (error)
+        event->error = g_error_copy(error);
+    else
+        event->server = g_strdup_printf("Maildir%s in %s",
+                                        maildir_tree_layout(tree) == MAILDIR_PLUSPLUS ? "++" : "",
+                                        maildir_tree_path(tree));
+    /* Not before the account is online: that begins without. */
+    event->is_whole = backend->is_online && !error && maildir_worker_watch_fd(backend->worker) >= 0;
+    post(event, backend);
+}
+
+static void set_online(MaildirBackend *backend, const GError *error)
+{
+    gboolean is_online = error == NULL;
+
+    if (backend->was_told && backend->is_online == is_online)
+        return;
+    backend->is_online = FALSE;
+    post_link(backend, error);
+    backend->is_online = is_online;
+    backend->was_told = TRUE;
+    g_mutex_lock(&backend->lock);
+    backend->n_open = is_online;
+    g_mutex_unlock(&backend->lock);
+    if (is_online)
+        post_link(backend, NULL);
+    else
+        backend->retry = deadline_in(RETRY_SECONDS);
+}
+
+/* -- The thread -------------------------------------------------------------------------------- */
+
+static gboolean is_stopping(MaildirBackend *backend)
+{
+    gboolean stopping;
+
+    g_mutex_lock(&backend->lock);
+    stopping = backend->is_stopping;
+    g_mutex_unlock(&backend->lock);
+    return stopping;
+}
+
+static void count(MaildirBackend *backend, JobKind kind)
+{
+    static const char *const names[] = {
+        [JOB_LIST] = "LIST",     [JOB_SYNC] = "SYNC",   [JOB_FETCH] = "FETCH",
+        [JOB_APPEND] = "APPEND", [JOB_FIND] = "FIND",   [JOB_COPY] = "COPY",
+        [JOB_FLAGS] = "STORE",   [JOB_EXPUNGE] = "EXPUNGE", [JOB_MAILBOX] = "MAILBOX",
+    };
+    gpointer n;
+
+    g_mutex_lock(&backend->lock);
+    n = g_hash_table_lookup(backend->counts, names[kind]);
+    g_hash_table_insert(backend->counts, (gpointer)names[kind],
+                        GUINT_TO_POINTER(GPOINTER_TO_UINT(n) + 1));
+    g_mutex_unlock(&backend->lock);
+}
+
+static void serve(MaildirBackend *backend, Job *job)
+{
+    g_autoptr(GError) error = NULL;
+    Event *event;
+
+    count(backend, job->kind);
+    (void)maildir_worker_run(backend->worker, job, &error);
+    set_online(backend, mail_error_is(error, MAIL_ERROR_OFFLINE) ? error : NULL);
+    event = event_new(EVENT_DONE, job);
+    event->done = job;
+    event->error = g_steal_pointer(&error);
+    post(event, backend);
+}
+
+/* While a folder is listed: for those who wait in read(2). */
+static gboolean pause_listing(gpointer user)
+{
+    static const JobRoles urgent = JOB_ROLE(JOB_INTERACTIVE, JOB_FETCH);
+    MaildirBackend *backend = user;
+    Job *job;
+
+    while (!is_stopping(backend) && (job = job_queue_take(backend->queue, &urgent, 1, NULL)))
+        serve(backend, job);
+    return !is_stopping(backend);
+}
+
+static void serve_all(MaildirBackend *backend)
+{
+    static const JobRoles all = G_MAXUINT;
+    Job *job;
+
+    while (!is_stopping(backend) && (job = job_queue_take(backend->queue, &all, 1, NULL)))
+        serve(backend, job);
+}
+
+static void open_tree(MaildirBackend *backend)
+{
+    g_autoptr(GError) error = NULL;
+
+    backend->retry = deadline_in(RETRY_SECONDS);
+    (void)maildir_worker_open(backend->worker, &error);
+    set_online(backend, error);
+}
+
+/* TRUE when something has changed in the folders. */
+static gboolean wait_for_work(MaildirBackend *backend)
+{
+    struct pollfd fds[] = {
+        {.fd = cancel_fd(backend->wake), .events = POLLIN},
+        {.fd = maildir_worker_watch_fd(backend->worker), .events = POLLIN},
+    };
+    Deadline until = backend->is_online ? DEADLINE_NEVER : backend->retry;
+
+    return poll(fds, G_N_ELEMENTS(fds), deadline_poll_ms(until)) > 0 && fds[1].revents != 0;
+}
+
+static void settle(MaildirBackend *backend)
+{
+    Deadline settled = deadline_in_ms(SETTLE_MS);
+
+    /* Jobs go first: a change of ours is not to wait for another program's. */
+    do {
+        struct pollfd wake = {.fd = cancel_fd(backend->wake), .events = POLLIN};
+
+        (void)poll(&wake, 1, deadline_poll_ms(settled));
+        cancel_clear(backend->wake);
+        serve_all(backend);
+    } while (!deadline_passed(settled) && !is_stopping(backend));
+    maildir_worker_watch_read(backend->worker);
+}
+
+static gpointer run(gpointer user)
+{
+    MaildirBackend *backend = user;
+
+    open_tree(backend);
+    while (!is_stopping(backend)) {
+        cancel_clear(backend->wake);
+        serve_all(backend);
+        if (!backend->is_online &&
+            (g_atomic_int_compare_and_exchange(&backend->retry_now, 1, 0) || deadline_passed(backend->retry)))
+            open_tree(backend);
+        if (wait_for_work(backend) && !is_stopping(backend))
+            settle(backend);
+    }
+    return NULL;
+}
+
+/* -- The main thread's side -------------------------------------------------------------------- */
+
+static Backend *start(const BackendParams *params)
+{
+    MaildirBackend *backend = g_new0(MaildirBackend, 1);
+    g_autofree char *ledgers = g_build_filename(params->state_dir, "ledgers", NULL);
+    MaildirWorkerParams worker = {
+        .account = params->config->id,
+        .path = params->config->maildir,
+        .ledger_dir = ledgers,
+        .charset_fallback = params->config->charset_fallback,
+        .has_inbox = TRUE,
+        .disk = params->disk,
+        .event = post,
+        .pause = pause_listing,
+        .user = backend,
+    };
+
+    backend->params = *params;
+    backend->context = g_main_context_ref_thread_default();
+    backend->queue = job_queue_new();
+    backend->wake = cancel_new();
+    backend->counts = g_hash_table_new(g_str_hash, g_str_equal);
+    g_mutex_init(&backend->lock);
+    g_queue_init(&backend->inbox);
+    backend->worker = maildir_worker_new(&worker);
+    backend->thread = g_thread_new("maildir", run, backend);
+    return (Backend *)backend;
+}
+
+/* Bodies that came whole are kept; the rest will be asked again. */
+static void drain_inbox(MaildirBackend *backend)
+{
+    Event *event;
+
+    if (backend->drain)
+        g_source_destroy(g_main_context_find_source_by_id(backend->context, backend->drain));
+    while ((event = g_queue_pop_head(&backend->inbox)))
+        if (event->kind == EVENT_BODY_WHOLE)
+            backend->params.event(event, backend->params.user);
+        else
+            event_free(event);
+}
+
+static void stop(Backend *opaque)
+{
+    MaildirBackend *backend = (MaildirBackend *)opaque;
+
+    g_mutex_lock(&backend->lock);
+    backend->is_stopping = TRUE;
+    g_mutex_unlock(&backend->lock);
+    cancel_raise(backend->wake);
+    g_thread_join(backend->thread);
+    maildir_worker_free(backend->worker);
+    drain_inbox(backend);
+    job_queue_free(backend->queue);
+    cancel_unref(backend->wake);
+    g_hash_table_unref(backend->counts);
+    g_main_context_unref(backend->context);
+    g_mutex_clear(&backend->lock);
+    g_free(backend);
+}
+
+static void submit(Backend *opaque, Job *job)
+{
+    MaildirBackend *backend = (MaildirBackend *)opaque;
+
+    job_queue_push(backend->queue, job);
+    cancel_raise(backend->wake);
+}
+
+static gboolean withdraw(Backend *opaque, guint64 id)
+{
+    MaildirBackend *backend = (MaildirBackend *)opaque;
+    g_autoptr(Job) job = job_queue_remove(backend->queue, id);
+
+    return job != NULL;
+}
+
+/* What the disk keeps waiting, nobody can call back. */
+static void give_up(Backend *opaque, guint64 id)
+{
+}
+
+static void reconnect(Backend *opaque)
+{
+    MaildirBackend *backend = (MaildirBackend *)opaque;
+
+    g_atomic_int_set(&backend->retry_now, 1);
+    cancel_raise(backend->wake);
+}
+
+/* What is in use is watched, all of it. */
+static void watch(Backend *opaque, const char *wire)
+{
+}
+
+static GHashTable *traffic(Backend *opaque, guint64 *ret_octets_in, guint64 *ret_octets_out,
+                           guint *ret_n_connections)
+{
+    MaildirBackend *backend = (MaildirBackend *)opaque;
+    GHashTable *copy = g_hash_table_new(g_str_hash, g_str_equal);
+    GHashTableIter iter;
+    gpointer name, n;
+
+    g_mutex_lock(&backend->lock);
+    g_hash_table_iter_init(&iter, backend->counts);
+    while (g_hash_table_iter_next(&iter, &name, &n))
+        g_hash_table_insert(copy, name, n);
+    *ret_octets_in = backend->octets_in;
+    *ret_octets_out = 0;
+    *ret_n_connections = backend->n_open;
+    g_mutex_unlock(&backend->lock);
+    return copy;
+}
+
+static char *encode(const char *component)
+{
+    return g_strdup(component);
+}
+
+static char **path_of(const char *wire, char delimiter)
+{
+    return g_strsplit(wire, "/", -1);
+}
+
+const BackendOps maildir_backend_ops = {
+    .start = start,
+    .stop = stop,
+    .submit = submit,
+    .withdraw = withdraw,
+    .give_up = give_up,
+    .reconnect = reconnect,
+    .watch = watch,
+    .encode = encode,
+    .path = path_of,
+    .traffic = traffic,
+    .keeps_octets = TRUE,
+};

@@ -1,0 +1,345 @@
+/* The worker's life, and what it keeps of folders: their ledgers, and where files were last seen.
+ *
+ * Of the folders that were used last; the others are read again when they are needed.
+ */
+#include "store/maildir-worker-internal.h"
+#include "base/error.h"
+#include "base/io.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    KEPT_STATES = 16, /* with 100,000 messages each is 30 MB; most are far smaller */
+};
+
+/* -- Life -------------------------------------------------------------------------------------- */
+
+static void state_free(gpointer data)
+{
+    MaildirState *state = data;
+
+    g_free(state->wire);
+    ledger_free(state->ledger);
+    if (state->files)
+        g_hash_table_unref(state->files);
+    uid_set_free(state->untold);
+    g_free(state);
+}
+
+MaildirWorker *maildir_worker_new(const MaildirWorkerParams *params)
+{
+    MaildirWorker *worker = g_new0(MaildirWorker, 1);
+
+    worker->params = *params;
+    worker->params.account = worker->account = g_strdup(params->account);
+    worker->params.path = worker->path = g_strdup(params->path);
+    worker->params.ledger_dir = worker->ledger_dir = g_strdup(params->ledger_dir);
+    worker->params.charset_fallback = worker->charset_fallback =
+        g_strdup(params->charset_fallback);
+    worker->ledger_fd = worker->inotify_fd = -1;
+    worker->states = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, state_free);
+    worker->uidvalidities = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    worker->watches = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    worker->watched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    worker->own = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    worker->serial = g_random_int();
+    return worker;
+}
+
+void maildir_worker_free(MaildirWorker *worker)
+{
+    if (!worker)
+        return;
+    g_hash_table_unref(worker->states);
+    g_hash_table_unref(worker->uidvalidities);
+    g_hash_table_unref(worker->watches);
+    g_hash_table_unref(worker->watched);
+    g_hash_table_unref(worker->own);
+    maildir_tree_free(worker->tree);
+    io_close_auto(&worker->ledger_fd);
+    io_close_auto(&worker->inotify_fd);
+    g_free(worker->account);
+    g_free(worker->path);
+    g_free(worker->ledger_dir);
+    g_free(worker->charset_fallback);
+    g_free(worker);
+}
+
+void maildir_worker_post(MaildirWorker *worker, Event *event)
+{
+    worker->params.event(event, worker->params.user);
+}
+
+/* -- The tree ---------------------------------------------------------------------------------- */
+
+static void close_tree(MaildirWorker *worker)
+{
+    g_hash_table_remove_all(worker->states);
+    g_hash_table_remove_all(worker->watches);
+    g_hash_table_remove_all(worker->watched);
+    io_close_auto(&worker->inotify_fd);
+    worker->inotify_fd = -1;
+    g_clear_pointer(&worker->tree, maildir_tree_free);
+}
+
+/* What is open is what the path leads to. */
+static gboolean is_open(const MaildirWorker *worker)
+{
+    struct stat open, now;
+
+    return worker->tree && fstat(maildir_tree_fd(worker->tree), &open) == 0 &&
+           stat(worker->params.path, &now) == 0 && open.st_dev == now.st_dev &&
+           open.st_ino == now.st_ino;
+}
+
+static gboolean has_ledgers(const MaildirWorker *worker)
+{
+    g_autoptr(GDir) dir = g_dir_open(worker->params.ledger_dir, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        if (g_str_has_suffix(name, ".ledger"))
+            return TRUE;
+    return FALSE;
+}
+
+/* Nothing at all, where there was something: likely a disk that is not mounted.  Where nothing ever
+ * was, an account begins with an INBOX. */
+static gboolean settle_empty(MaildirWorker *worker, GError **error)
+{
+    g_autoptr(GPtrArray) wires = maildir_tree_list(worker->tree, NULL, error);
+
+    if (!wires)
+        return FALSE;
+    if (wires->len > 0 || !worker->params.has_inbox)
+        return TRUE;
+    if (has_ledgers(worker))
+        return mail_fail(error, MAIL_ERROR_OFFLINE,
+                         "there is no Maildir in %s any more; is its disk mounted?",
+                         worker->params.path);
+    return maildir_tree_create(worker->tree, "INBOX", error);
+}
+
+gboolean maildir_worker_open(MaildirWorker *worker, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+
+    if (is_open(worker))
+        return TRUE;
+    close_tree(worker);
+    if (worker->ledger_fd < 0) {
+        worker->ledger_fd = io_open_dir(worker->params.ledger_dir, error);
+        if (worker->ledger_fd < 0)
+            return FALSE;
+    }
+    worker->tree = maildir_tree_open(worker->params.path, worker->params.creates, &failure);
+    if (worker->tree && settle_empty(worker, &failure))
+        return TRUE;
+    close_tree(worker);
+    /* For jobs, a mailbox that is GONE is another matter. */
+    if (!mail_error_is(failure, MAIL_ERROR_OFFLINE) && !mail_error_is(failure, MAIL_ERROR_GONE))
+        g_message("%s: %s", worker->params.account, failure->message);
+    return mail_fail(error, MAIL_ERROR_OFFLINE, "%s", failure->message);
+}
+
+MaildirTree *maildir_worker_tree(MaildirWorker *worker)
+{
+    return worker->tree;
+}
+
+/* -- States ------------------------------------------------------------------------------------ */
+
+static void drop_oldest(MaildirWorker *worker)
+{
+    MaildirState *oldest = NULL;
+    GHashTableIter iter;
+    gpointer value;
+
+    if (g_hash_table_size(worker->states) < KEPT_STATES)
+        return;
+    g_hash_table_iter_init(&iter, worker->states);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        if (!oldest || ((MaildirState *)value)->used < oldest->used)
+            oldest = value;
+    g_hash_table_remove(worker->states, oldest->wire);
+}
+
+MaildirState *maildir_worker_state(MaildirWorker *worker, const char *wire, GError **error)
+{
+    MaildirState *state = g_hash_table_lookup(worker->states, wire);
+    g_autofree char *name = NULL;
+    Ledger *ledger;
+
+    if (!state) {
+        name = ledger_name(wire);
+        ledger = ledger_open(worker->ledger_fd, name, error);
+        if (!ledger)
+            return NULL;
+        drop_oldest(worker);
+        state = g_new0(MaildirState, 1);
+        state->wire = g_strdup(wire);
+        state->ledger = ledger;
+        state->untold = uid_set_new();
+        g_hash_table_insert(worker->states, state->wire, state);
+        g_hash_table_insert(worker->uidvalidities, g_strdup(wire),
+                            GUINT_TO_POINTER(ledger_uidvalidity(ledger)));
+    }
+    state->used = ++worker->clock;
+    return state;
+}
+
+void maildir_worker_forget(MaildirWorker *worker, const char *wire)
+{
+    g_autofree char *copy = g_strdup(wire);
+
+    maildir_worker_unwatch(worker, copy);
+    g_hash_table_remove(worker->uidvalidities, copy);
+    g_hash_table_remove(worker->states, copy);
+}
+
+Ledger *maildir_worker_ledger(MaildirWorker *worker, const char *wire, GError **error)
+{
+    MaildirState *state;
+
+    if (worker->ledger_fd < 0)
+        worker->ledger_fd = io_open_dir(worker->params.ledger_dir, error);
+    state = worker->ledger_fd < 0 ? NULL : maildir_worker_state(worker, wire, error);
+    return state ? state->ledger : NULL;
+}
+
+MaildirFolder *maildir_worker_enter(MaildirWorker *worker, const char *wire, guint32 uidvalidity,
+                                    MaildirState **ret_state, GError **error)
+{
+    g_autoptr(MaildirFolder) folder = maildir_folder_open(worker->tree, wire, error);
+    MaildirState *state = folder ? maildir_worker_state(worker, wire, error) : NULL;
+
+    if (!state)
+        return NULL;
+    if (uidvalidity && uidvalidity != ledger_uidvalidity(state->ledger)) {
+        mail_fail(error, MAIL_ERROR_GONE, "%s was made anew; its messages have other numbers now",
+                  wire);
+        return NULL;
+    }
+    *ret_state = state;
+    return g_steal_pointer(&folder);
+}
+
+/* -- Where files are --------------------------------------------------------------------------- */
+
+gboolean maildir_worker_refresh(MaildirFolder *folder, MaildirState *state, guint64 *ret_stamp,
+                                GError **error)
+{
+    MaildirSync sync;
+
+    if (!maildir_sync(folder, state->ledger, &sync, error))
+        return FALSE;
+    g_clear_pointer(&state->files, g_hash_table_unref);
+    state->files = g_steal_pointer(&sync.files);
+    uid_set_add_set(state->untold, sync.changed);
+    if (ret_stamp)
+        *ret_stamp = sync.stamp;
+    maildir_sync_clear(&sync);
+    return TRUE;
+}
+
+MaildirFile *maildir_worker_locate(MaildirWorker *worker, MaildirFolder *folder,
+                                   MaildirState *state, guint32 uid, gboolean again,
+                                   GError **error)
+{
+    const char *key;
+    MaildirFile *file = NULL;
+
+    if ((again || !state->files) && !maildir_worker_refresh(folder, state, NULL, error))
+        return NULL;
+    key = ledger_key(state->ledger, uid, MAILDIR_KEY);
+    if (key)
+        file = g_hash_table_lookup(state->files, key + strlen(MAILDIR_KEY));
+    if (!file)
+        mail_fail(error, MAIL_ERROR_GONE, "message %u is no longer in %s", uid, state->wire);
+    return file;
+}
+
+guint32 maildir_worker_arrived(MaildirWorker *worker, MaildirState *state, MaildirFile *file,
+                               const LedgerEntry *entry, GError **error)
+{
+    char *base = maildir_file_base(file->name);
+    g_autofree char *key = maildir_file_key(base);
+    guint32 uid = ledger_add(state->ledger, key, entry, error);
+
+    maildir_worker_note_own(worker, file->name);
+    if (state->files) {
+        g_hash_table_replace(state->files, base, file);
+    } else {
+        g_free(base);
+        maildir_file_free(file);
+    }
+    return uid;
+}
+
+void maildir_worker_gone(MaildirWorker *worker, MaildirState *state, guint32 uid)
+{
+    const char *key = ledger_key(state->ledger, uid, MAILDIR_KEY);
+
+    if (key && state->files)
+        g_hash_table_remove(state->files, key + strlen(MAILDIR_KEY));
+    ledger_remove_uid(state->ledger, uid);
+}
+
+/* -- Jobs -------------------------------------------------------------------------------------- */
+
+gboolean maildir_worker_run(MaildirWorker *worker, Job *job, GError **error)
+{
+    if (!maildir_worker_open(worker, error))
+        return FALSE;
+    switch (job->kind) {
+    case JOB_LIST:
+        return maildir_worker_list(worker, job, error);
+    case JOB_SYNC:
+        return maildir_worker_sync(worker, job, error);
+    case JOB_FETCH:
+        return maildir_worker_fetch(worker, job, error);
+    case JOB_APPEND:
+        return maildir_worker_append(worker, job, error);
+    case JOB_FIND:
+        return maildir_worker_find(worker, job, error);
+    case JOB_COPY:
+        return maildir_worker_copy(worker, job, error);
+    case JOB_FLAGS:
+        return maildir_worker_flags(worker, job, error);
+    case JOB_EXPUNGE:
+        return maildir_worker_expunge(worker, job, error);
+    case JOB_MAILBOX:
+        return maildir_worker_mailbox(worker, job, error);
+    }
+    g_assert_not_reached();
+}
+
+/* -- Calls from outside ------------------------------------------------------------------------ */
+
+int maildir_worker_open_message(MaildirWorker *worker, const char *wire, guint32 uid,
+                                guint64 *ret_size, GError **error)
+{
+    g_autoptr(MaildirFolder) folder = NULL;
+    MaildirState *state;
+    int fd = -1;
+
+    if (!maildir_worker_open(worker, error))
+        return -1;
+    folder = maildir_worker_enter(worker, wire, 0, &state, error);
+    for (guint again = 0; folder && again < 2 && fd < 0; again++) {
+        g_autoptr(GError) failure = NULL;
+        const MaildirFile *file =
+            maildir_worker_locate(worker, folder, state, uid, again > 0, &failure);
+
+        if (file)
+            fd = maildir_folder_open_file(folder, file, ret_size, NULL, &failure);
+        if (fd < 0 && (again > 0 || !mail_error_is(failure, MAIL_ERROR_GONE))) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return -1;
+        }
+    }
+    return fd;
+}
