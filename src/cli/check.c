@@ -1,9 +1,11 @@
 /* `mailfs check`: goes the way to the server step by step and prints a line for each, so that
- * the first FAIL is the reason and its line the remedy. */
+ * the first FAIL is the reason and its line the remedy.  Where the mail is in a folder, the way is
+ * shorter. */
 #include "base/error.h"
 #include "cli/commands.h"
 #include "base/limits.h"
 #include "client/imap-probe.h"
+#include "store/maildir.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -13,7 +15,81 @@ static void print_step(gpointer user, const char *step, gboolean ok, const char 
     printf("  %-13s %-4s  %s\n", step, ok ? "ok" : "FAIL", text);
 }
 
-static int check_account(const ConfigAccount *account, Broker *broker)
+/* -- A Maildir --------------------------------------------------------------------------------- */
+
+static gboolean fail_step(const char *step, GError *error)
+{
+    print_step(NULL, step, FALSE, error->message);
+    return FALSE;
+}
+
+/* Messages of all folders of @wires; G_MAXUINT64 after an error. */
+static guint64 count_messages(MaildirTree *tree, GPtrArray *wires, GError **error)
+{
+    guint64 n = 0;
+
+    for (guint i = 0; i < wires->len; i++) {
+        g_autoptr(MaildirFolder) folder =
+            maildir_folder_open(tree, g_ptr_array_index(wires, i), error);
+        g_autoptr(GHashTable) files = folder ? maildir_folder_scan(folder, error) : NULL;
+
+        if (!files)
+            return G_MAXUINT64;
+        n += g_hash_table_size(files);
+    }
+    return n;
+}
+
+static gboolean check_folders(MaildirTree *tree, GError **error)
+{
+    g_autoptr(GPtrArray) wires = maildir_tree_list(tree, NULL, error);
+    gboolean is_plusplus = maildir_tree_layout(tree) == MAILDIR_PLUSPLUS;
+    g_autofree char *messages = NULL;
+    guint64 n;
+
+    if (!wires)
+        return fail_step("folders", *error);
+    if (wires->len == 0) {
+        print_step(NULL, "folders", TRUE, "none yet; mailfs mount makes an INBOX");
+        return TRUE;
+    }
+    print_step(NULL, "layout", TRUE, is_plusplus ? "Maildir++: folders are .NAME.SUB"
+                                                 : "folders are NAME/SUB");
+    n = count_messages(tree, wires, error);
+    if (n == G_MAXUINT64)
+        return fail_step("messages", *error);
+    messages = g_strdup_printf("%" G_GUINT64_FORMAT " in %u folder%s", n, wires->len,
+                               wires->len == 1 ? "" : "s");
+    print_step(NULL, "messages", TRUE, messages);
+    return TRUE;
+}
+
+static int check_maildir(const ConfigAccount *account)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(MaildirTree) tree = NULL;
+
+    printf("%s  %s\n", account->id, account->maildir);
+    tree = maildir_tree_open(account->maildir, FALSE, &error);
+    if (!tree) {
+        if (mail_error_is(error, MAIL_ERROR_GONE))
+            g_prefix_error(&error, "create it, mount its disk, or correct maildir=: ");
+        fail_step("folder", error);
+        return cli_exit_code(error);
+    }
+    print_step(NULL, "folder", TRUE, "it is there");
+    if (!check_folders(tree, &error))
+        return cli_exit_code(error);
+    if (maildir_tree_is_writable(tree))
+        print_step(NULL, "writable", TRUE, "yes");
+    else
+        print_step(NULL, "writable", TRUE, "no: the mail can be read, and nothing changed");
+    return EX_OK;
+}
+
+/* -- All --------------------------------------------------------------------------------------- */
+
+static int check_server(const ConfigAccount *account, Broker *broker)
 {
     ImapSessionParams params = {
         .account = account->id,
@@ -42,7 +118,9 @@ static int check_accounts(int n, char **ids, const Config *config, Broker *broke
         g_autoptr(GError) error = NULL;
         const ConfigAccount *account = n > 0 ? config_find(config, ids[i], &error)
                                              : g_ptr_array_index(config->accounts, i);
-        int this_code = account ? check_account(account, broker) : cli_fail_config(error);
+        int this_code = !account            ? cli_fail_config(error)
+                        : account->endpoint ? check_server(account, broker)
+                                            : check_maildir(account);
 
         code = code ? code : this_code;
     }

@@ -185,7 +185,7 @@ int maildir_folder_open_file(const MaildirFolder *folder, const MaildirFile *fil
 
 static gboolean has_empty_line(const char *text, gsize length)
 {
-    for (const char *p = text; (p = memchr(p, '\n', length - (gsize)(p - text))); p++) {
+    for (const char *p = text; p && (p = memchr(p, '\n', length - (gsize)(p - text))); p++) {
         gsize left = length - (gsize)(p - text);
 
         if ((left >= 2 && p[1] == '\n') || (left >= 3 && p[1] == '\r' && p[2] == '\n'))

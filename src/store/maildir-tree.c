@@ -304,7 +304,7 @@ char *maildir_tree_place(MaildirTree *tree, const char *wire, GError **error)
         return g_strdup(known);
     if (is_inbox && (tree->layout == MAILDIR_PLUSPLUS || tree->has_root))
         return g_strdup(".");
-    place = place_of(tree, path, error);
+    place = *path || check_component(tree, "", error) ? place_of(tree, path, error) : NULL;
     below = place ? place_below_known(tree, wire) : NULL;
     if (place && tree->layout == MAILDIR_PLUSPLUS && strlen(place) > NAME_MAX) {
         mail_fail(error, MAIL_ERROR_INVALID, "the name of the folder is too long");
@@ -319,15 +319,17 @@ static MaildirLayout find_layout(MaildirTree *tree)
 {
     g_autoptr(GPtrArray) dotted = NULL, plain = NULL;
     gboolean has_root = maildir_is_maildir(tree->fd);
-    guint n_own = has_root;
+    guint n_own = has_root, n_dotted, n_plain;
 
     tree->layout = MAILDIR_PLUSPLUS;
     dotted = maildir_tree_list(tree, NULL, NULL);
-    if (dotted && dotted->len > n_own)
-        return MAILDIR_PLUSPLUS;
     tree->layout = MAILDIR_FS;
     plain = maildir_tree_list(tree, NULL, NULL);
-    return has_root && plain && plain->len == n_own ? MAILDIR_PLUSPLUS : MAILDIR_FS;
+    n_dotted = dotted ? dotted->len - n_own : 0;
+    n_plain = plain ? plain->len - n_own : 0;
+    if (has_root)
+        return n_dotted > 0 || n_plain == 0 ? MAILDIR_PLUSPLUS : MAILDIR_FS;
+    return n_dotted > 0 && n_plain == 0 ? MAILDIR_PLUSPLUS : MAILDIR_FS;
 }
 
 MaildirTree *maildir_tree_open(const char *path, gboolean creates, GError **error)

@@ -19,6 +19,7 @@ typedef struct ReadAhead ReadAhead;
 struct Store {
     /* Set once. */
     StoreParams params;
+    char *state_dir; /* of params */
     Account *account;
     Disk *disk;
     const BackendOps *ops;

@@ -418,6 +418,7 @@ Store *store_open(const StoreParams *params, GError **error)
     Store *store = g_new0(Store, 1);
 
     store->params = *params;
+    store->params.state_dir = store->state_dir = g_strdup(params->state_dir);
     store->ops = ops_of(params->config);
     store->link = LINK_CONNECTING;
     store->account = account_new(params->config->id, params->number, params->show);
@@ -487,6 +488,7 @@ void store_close(Store *store)
     g_hash_table_unref(store->bodies);
     g_hash_table_unref(store->fetching);
     account_free(store->account);
+    g_free(store->state_dir);
     g_free(store->reason);
     g_free(store->server);
     g_free(store->mechanism);
