@@ -101,10 +101,13 @@ static void append_resources(GString *out, JsonObject *account)
         g_string_append_printf(out, "   quota %d%%",
                                (int)((double)json_read_number(quota, "used") * 100 /
                                      (double)limit));
-    g_string_append_printf(out, "   connections %d/%d   password %s\n",
-                           (int)json_read_number(account, "connections"),
-                           (int)json_read_number(account, "connections_max"),
-                           password ? password : "unknown");
+    if (!account || !json_object_has_member(account, "password") ||
+        !json_object_get_null_member(account, "password"))
+        g_string_append_printf(out, "   connections %d/%d   password %s",
+                               (int)json_read_number(account, "connections"),
+                               (int)json_read_number(account, "connections_max"),
+                               password ? password : "unknown");
+    g_string_append_c(out, '\n');
 }
 
 char *status_text(JsonObject *status, const char *account)

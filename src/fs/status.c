@@ -195,7 +195,10 @@ static JsonObject *account_object(const Store *store)
     json_object_set_int_member(object, "octets_in", (gint64)facts.octets_in);
     json_object_set_int_member(object, "octets_out", (gint64)facts.octets_out);
     add_cache(object, store, &facts);
-    json_object_set_string_member(object, "password", password_state(&facts));
+    if (config->endpoint)
+        json_object_set_string_member(object, "password", password_state(&facts));
+    else
+        json_object_set_null_member(object, "password"); /* mail in a folder needs none */
     return object;
 }
 
