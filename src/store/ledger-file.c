@@ -538,6 +538,7 @@ gboolean ledger_link(int dir_fd, const char *from, const char *to, GError **erro
 gboolean ledger_remove(int dir_fd, const char *name, GError **error)
 {
     if (unlinkat(dir_fd, name, 0) < 0)
-        return errno == ENOENT || mail_fail_errno(error, errno, "cannot remove the ledger %s", name);
+        return errno == ENOENT ||
+               mail_fail_errno(error, errno, "cannot remove the ledger %s", name);
     return io_fsync(dir_fd, error);
 }

@@ -229,8 +229,8 @@ static gpointer run(gpointer user)
     while (!is_stopping(backend)) {
         cancel_clear(backend->wake);
         serve_all(backend);
-        if (!backend->is_online &&
-            (g_atomic_int_compare_and_exchange(&backend->retry_now, 1, 0) || deadline_passed(backend->retry)))
+        if (g_atomic_int_compare_and_exchange(&backend->retry_now, 1, 0) ||
+            (!backend->is_online && deadline_passed(backend->retry)))
             open_tree(backend);
         if (wait_for_work(backend) && !is_stopping(backend))
             settle(backend);

@@ -193,7 +193,8 @@ static gboolean copy_and_move(Run *run, GError **error)
     g_autoptr(GError) failure = NULL;
     gboolean ok = copy_all(run, &failure);
 
-    if (!maildir_folder_flush(run->target, error) || !ledger_flush(run->target_state->ledger, error))
+    if (!maildir_folder_flush(run->target, error) ||
+        !ledger_flush(run->target_state->ledger, error))
         return FALSE;
     if (run->change->is_move && !(remove_sources(run, error) && forget_sources(run, error)))
         return FALSE;

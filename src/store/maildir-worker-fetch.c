@@ -14,85 +14,94 @@ enum {
     CHUNK_SIZE = 256 * 1024, /* as often is a waiting reader told */
 };
 
-static Event *body_event(const Job *job, guint64 item, EventKind kind, guint64 size)
-{
-    Event *event = event_new(kind, job);
+/* One body on its way. */
+typedef struct {
+    MaildirWorker *worker;
+    const Job *job;
+    const FetchItem *item;
+    int fd; /* the message's file */
+    guint64 size;
+    BodyFile *body;
+} Fetch;
 
-    event->item = item;
-    event->size = size;
+static Event *body_event(const Fetch *fetch, EventKind kind)
+{
+    Event *event = event_new(kind, fetch->job);
+
+    event->item = fetch->item->item;
+    event->size = fetch->size;
     return event;
 }
 
-static gboolean post_begin(MaildirWorker *worker, const Job *job, const FetchItem *item,
-                           const BodyFile *body, guint64 size, GError **error)
+static gboolean post_begin(const Fetch *fetch, GError **error)
 {
-    Event *event = body_event(job, item->item, EVENT_BODY_BEGIN, size);
+    Event *event = body_event(fetch, EVENT_BODY_BEGIN);
 
-    event->fd = fcntl(body_file_fd(body), F_DUPFD_CLOEXEC, 3);
+    event->fd = fcntl(body_file_fd(fetch->body), F_DUPFD_CLOEXEC, 3);
     if (event->fd < 0) {
         mail_fail_errno(error, errno, "no descriptor for a body");
         event_free(event);
         return FALSE;
     }
-    maildir_worker_post(worker, event);
+    maildir_worker_post(fetch->worker, event);
     return TRUE;
 }
 
-static gboolean copy_octets(MaildirWorker *worker, const Job *job, const FetchItem *item,
-                            BodyFile *body, int fd, guint64 size, GError **error)
+static gboolean copy_octets(const Fetch *fetch, GError **error)
 {
     g_autofree char *chunk = g_malloc(CHUNK_SIZE);
     Event *event;
 
     do {
-        guint64 done = body_file_length(body);
-        gssize n = io_pread_all(fd, chunk, (gsize)MIN(size - done, CHUNK_SIZE), (goffset)done,
-                                error);
+        guint64 done = body_file_length(fetch->body);
+        gssize n = io_pread_all(fetch->fd, chunk, (gsize)MIN(fetch->size - done, CHUNK_SIZE),
+                                (goffset)done, error);
 
-        if (n < 0 || (n > 0 && !body_file_append(body, chunk, (gsize)n, error)))
+        if (n < 0 || (n > 0 && !body_file_append(fetch->body, chunk, (gsize)n, error)))
             return FALSE;
-        if (n == 0 && done < size)
+        if (n == 0 && done < fetch->size)
             return mail_fail(error, MAIL_ERROR_PROTOCOL,
-                             "message %u of %s became shorter while it was read", item->uid,
-                             job->wire);
-        event = body_event(job, item->item, EVENT_BODY_DATA, size);
+                             "message %u of %s became shorter while it was read",
+                             fetch->item->uid, fetch->job->wire);
+        event = body_event(fetch, EVENT_BODY_DATA);
         event->received = done + (guint64)n;
-        maildir_worker_post(worker, event);
-    } while (body_file_length(body) < size);
+        maildir_worker_post(fetch->worker, event);
+    } while (body_file_length(fetch->body) < fetch->size);
     return TRUE;
 }
 
-static gboolean fetch_from(MaildirWorker *worker, const Job *job, const FetchItem *item, int fd,
-                           guint64 size, GError **error)
+static gboolean put_in_place(const Fetch *fetch, GError **error)
 {
-    g_autoptr(BodyFile) body = body_file_new(worker->params.disk, error);
-    Event *event;
+    Event *event = body_event(fetch, EVENT_BODY_WHOLE);
 
-    if (!body || !post_begin(worker, job, item, body, size, error) ||
-        !copy_octets(worker, job, item, body, fd, size, error))
-        return FALSE;
-    event = body_event(job, item->item, EVENT_BODY_WHOLE, size);
-    if (!body_file_commit(body, job->mailbox, item->item, event->sha256, error)) {
+    if (!body_file_commit(fetch->body, fetch->job->mailbox, fetch->item->item, event->sha256,
+                          error)) {
         event_free(event);
         return FALSE;
     }
-    maildir_worker_post(worker, event);
+    maildir_worker_post(fetch->worker, event);
     return TRUE;
 }
 
 static gboolean fetch_one(MaildirWorker *worker, const Job *job, const FetchItem *item,
                           GError **error)
 {
-    guint64 size;
-    autofd int fd = maildir_worker_open_message(worker, job->wire, item->uid, &size, error);
+    Fetch fetch = {.worker = worker, .job = job, .item = item};
+    autofd int fd =
+        maildir_worker_open_message(worker, job->wire, item->uid, &fetch.size, error);
+    g_autoptr(BodyFile) body = fd < 0 ? NULL : body_file_new(worker->params.disk, error);
 
-    return fd >= 0 && fetch_from(worker, job, item, fd, size, error);
+    fetch.fd = fd;
+    fetch.body = body;
+    return body && post_begin(&fetch, error) && copy_octets(&fetch, error) &&
+           put_in_place(&fetch, error);
 }
 
 static void fail_body(MaildirWorker *worker, const Job *job, const FetchItem *item,
                       const GError *error)
 {
-    Event *event = body_event(job, item->item, EVENT_BODY_FAILED, 0);
+    const Fetch fetch = {.worker = worker, .job = job, .item = item};
+    Event *event = body_event(&fetch, EVENT_BODY_FAILED);
 
     event->error = g_error_copy(error);
     maildir_worker_post(worker, event);

@@ -1,9 +1,9 @@
 /* What other programs do, by inotify(7).
  *
  * cur/ and new/ of the folders in use are watched for files, PATH and the folders themselves for
- * folders.  The kernel queues what we do ourselves before the call returns, so by the time the queue
- * is read, all names that we touched are known and left out.  Whatever cannot be watched is found by
- * the poll.
+ * folders.  The kernel queues what we do ourselves before the call returns, so by the time the
+ * queue is read, all names that we touched are known and left out.  Whatever cannot be watched is
+ * found by the poll.
  */
 #include "store/maildir-worker-internal.h"
 #include "store/maildir-internal.h"

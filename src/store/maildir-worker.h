@@ -39,9 +39,10 @@ MaildirWorker *maildir_worker_new(const MaildirWorkerParams *params);
 void maildir_worker_free(MaildirWorker *worker); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MaildirWorker, maildir_worker_free)
 
-/* Opens the tree, unless it is open; jobs do so by themselves.  OFFLINE when it is not there (a disk
- * that is not mounted), and also when there is no Maildir in it although there were messages: that
- * is how the folder looks that a disk is mounted on.  Opened anew each time it was found gone. */
+/* Opens the tree, unless it is open; jobs do so by themselves.  OFFLINE when it is not there (a
+ * disk that is not mounted), and also when there is no Maildir in it although there were ledgers:
+ * that is how the folder looks that a disk is mounted on.  Opened anew each time it was found
+ * gone. */
 gboolean maildir_worker_open(MaildirWorker *worker, GError **error);
 /* NULL until it is open; borrowed until the next call. */
 MaildirTree *maildir_worker_tree(MaildirWorker *worker);

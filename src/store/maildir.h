@@ -6,8 +6,8 @@
  *
  *   MAILDIR_FS        PATH/Name/Sub/{cur,new,tmp}; names in UTF-8.  INBOX is PATH/INBOX, or PATH
  *                     itself if it has cur and new.  Ours, and Dovecot's LAYOUT=fs
- *   MAILDIR_PLUSPLUS  PATH/{cur,new,tmp} is INBOX, PATH/.Name.Sub/{cur,new,tmp} the others; names in
- *                     modified UTF-7 (Dovecot, Courier, Python's mailbox)
+ *   MAILDIR_PLUSPLUS  PATH/{cur,new,tmp} is INBOX, PATH/.Name.Sub/{cur,new,tmp} the others; names
+ *                     in modified UTF-7 (Dovecot, Courier, Python's mailbox)
  *
  * Above, a folder is named by its wire name in both: decoded components joined with '/', "INBOX"
  * for the inbox.  A component of the disk that does not decode stays as it is.  What begins with a
@@ -59,8 +59,8 @@ typedef struct MaildirTree MaildirTree;
 typedef struct MaildirFolder MaildirFolder;
 typedef enum { MAILDIR_FS, MAILDIR_PLUSPLUS } MaildirLayout;
 
-/* Opens the tree at @path.  With @creates, a folder that is not there is made (0700), as MAILDIR_FS;
- * otherwise that is GONE, for a disk that is not mounted must not look like an empty mailbox. */
+/* Opens the tree at @path.  With @creates, a folder that is not there is made (0700), as
+ * MAILDIR_FS; otherwise that is GONE, for a disk that is not mounted must not look like an empty mailbox. */
 MaildirTree *maildir_tree_open(const char *path, gboolean creates, GError **error);
 void maildir_tree_free(MaildirTree *tree); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MaildirTree, maildir_tree_free)

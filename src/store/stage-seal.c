@@ -2,8 +2,8 @@
  * length and hash, on the disk to stay.
  *
  * The octets stream through: read, looked at, every bare LF made a CRLF, hashed, written.  A bare
- * CR stays: it is no line end, and servers keep it.  Where messages are files (stage_keep_octets()),
- * they are left as they are.  The first LIMIT_HEADER octets are kept aside
+ * CR stays: it is no line end, and servers keep it.  Where messages are files
+ * (stage_keep_octets()), they are left as they are.  The first LIMIT_HEADER octets are kept aside
  * to see whether this is a message at all, and which Message-ID it has.
  *
  * What a server refuses is refused here, where the person who wrote it still waits for close():

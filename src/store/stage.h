@@ -27,8 +27,8 @@ void stage_remove(Disk *disk, guint64 number);
 /* Numbers of all stages there are (guint64): at the start, to find what no row names. */
 GArray *stage_list(Disk *disk, GError **error);
 
-/* From now on sealed stages hold the very octets of their source, line ends and NULs as they are: for
- * accounts whose messages are files.  Before the first stage_seal(). */
+/* From now on sealed stages hold the very octets of their source, line ends and NULs as they are:
+ * for accounts whose messages are files.  Before the first stage_seal(). */
 void stage_keep_octets(Disk *disk);
 
 /* What sealing found. */

@@ -211,7 +211,8 @@ static void put_three(Place *place)
 {
     make_maildir(place->root, "INBOX");
     make_maildir(place->root, "Box");
-    put_file(place->root, "INBOX/new/a", "From: A <a@b>\nSubject: one\nMessage-ID: <1@x>\n\nx\n", 1);
+    put_file(place->root, "INBOX/new/a",
+             "From: A <a@b>\nSubject: one\nMessage-ID: <1@x>\n\nx\n", 1);
     put_file(place->root, "INBOX/cur/b:2,S", "Subject: two\n\nx\n", 2);
     put_file(place->root, "INBOX/cur/c:2,FP", "Subject: three\n\nx\n", 3);
 }
