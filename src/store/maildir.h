@@ -60,7 +60,8 @@ typedef struct MaildirFolder MaildirFolder;
 typedef enum { MAILDIR_FS, MAILDIR_PLUSPLUS } MaildirLayout;
 
 /* Opens the tree at @path.  With @creates, a folder that is not there is made (0700), as
- * MAILDIR_FS; otherwise that is GONE, for a disk that is not mounted must not look like an empty mailbox. */
+ * MAILDIR_FS; otherwise that is GONE, for a disk that is not mounted must not look like an empty
+ * mailbox. */
 MaildirTree *maildir_tree_open(const char *path, gboolean creates, GError **error);
 void maildir_tree_free(MaildirTree *tree); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MaildirTree, maildir_tree_free)

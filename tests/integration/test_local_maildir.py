@@ -92,6 +92,40 @@ def test_folders_of_any_language(account, mounts):
         assert list(made.contents(name).values()) == [mail.numbered(1)]
 
 
+def test_odd_names(account, judge, mounts):
+    """Of folders and files that nobody would make but on purpose."""
+    odd = [b"\xff\xfe", b"line\nend", b"x" * 200, "\u202ebidi".encode(), b"per%cent", b"a b"]
+    for n, name in enumerate(odd):
+        for part in ("tmp", "new", "cur"):
+            os.makedirs(os.path.join(os.fsencode(account.root),
+                                     b"." + name if account.layout == "plusplus" else name,
+                                     os.fsencode(part)))
+        with open(os.path.join(os.fsencode(account.root),
+                               b"." + name if account.layout == "plusplus" else name,
+                               b"new", b"odd\nname\xff"), "wb") as f:
+            f.write(mail.numbered(n))
+    os.symlink("/etc", os.path.join(account.root, ".etc"))
+    os.symlink("/etc", os.path.join(account.root, "etc"))
+    os.symlink("/etc/passwd", account.path("INBOX", "cur", "passwd:2,"))
+    os.mkfifo(account.path("INBOX", "new", "pipe"))
+    os.mkdir(account.path("INBOX", "new", "folder"))
+    made = mounts(account).start().online()
+    assert len(names(made, "")) == 1 + len(odd), names(made, "")
+    assert names(made) == []
+    found = set()
+    for box in set(names(made, "")) - {"INBOX"}:
+        [(name, (_, data))] = states(made, box).items()
+        found.add(data)
+        made.run("flag", os.path.join(made.path, name), "+seen")
+        made.shell("mv '%s' Box.eml 2>/dev/null; mv '%s' INBOX/" % (name, name))
+    assert found == {mail.numbered(n) for n in range(len(odd))}
+    os.unlink(account.path("INBOX", "cur", "passwd:2,"))
+    os.unlink(account.path("INBOX", "new", "pipe"))
+    os.rmdir(account.path("INBOX", "new", "folder"))
+    assert judge.data() == sorted(found)
+    assert {flags for seen in judge.see().values() for flags in seen.flags} == {"\\Seen"}
+
+
 def test_a_tree_of_python_s_mailbox(folder, mounts):
     root = os.path.join(folder, "Mail")
     box = mailbox.Maildir(root)

@@ -36,6 +36,22 @@ static const ConfigAccount *first(const Config *config)
     return g_ptr_array_index(config->accounts, 0);
 }
 
+/* No server, no user, no password. */
+static void test_maildir(void)
+{
+    g_autoptr(Config) config = load_good("[account local]\nmaildir=~/Mail\n");
+    const ConfigAccount *account = first(config);
+    g_autofree char *shown = config_show(config, FALSE), *redacted = config_show(config, TRUE);
+
+    g_assert_cmpint(account->protocol, ==, CONFIG_MAILDIR);
+    g_assert_true(g_str_has_suffix(account->maildir, "/Mail"));
+    g_assert_true(g_path_is_absolute(account->maildir));
+    g_assert_null(account->endpoint);
+    g_assert_nonnull(strstr(shown, "\nmaildir=/"));
+    g_assert_null(strstr(shown, "imap"));
+    g_assert_nonnull(strstr(redacted, "\nmaildir=~/Mail\n"));
+}
+
 static void test_defaults(void)
 {
     g_autoptr(Config) config = load_good(WORK);
@@ -179,6 +195,9 @@ static const struct {
     {WORK "tls-cert=/x\n", "%s:1: account work: tls-cert= and tls-key= go together"},
     {WORK "auth=external\n", "%s:5: auth: 'external' needs tls-cert= and tls-key="},
     {WORK "tunnel=ssh x\n", "%s:1: account work: imap= and tunnel= are both set; keep one"},
+    {WORK "maildir=/x\n", "%s:1: account work: imap= and maildir= are both set; keep one"},
+    {"[account a]\nmaildir=x\n", "%s:2: maildir: 'x' is no path from / or ~/"},
+    {"[account a]\nmaildir=/x\ntls-ca=/x\n", "%s:3: tls-ca: there is no TLS in a folder"},
     {"[account a]\ntunnel=ssh x\ntls-ca=/x\n", "%s:3: tls-ca: there is no TLS in a tunnel"},
     {"[account a]\ntunnel=ssh 'x\n",
      "%s:2: tunnel: a quote is not closed, or nothing follows the last backslash"},
@@ -436,6 +455,7 @@ int main(int argc, char **argv)
     directory = g_dir_make_tmp("mailfs-config-XXXXXX", NULL);
     file = g_build_filename(directory, "test.conf", NULL);
     g_test_add_func("/config/defaults", test_defaults);
+    g_test_add_func("/config/maildir", test_maildir);
     g_test_add_func("/config/everything", test_everything);
     g_test_add_func("/config/bad", test_bad);
     g_test_add_func("/config/auth", test_auth);
