@@ -34,6 +34,7 @@ typedef struct {
     /* The thread's. */
     gboolean is_online, was_told;
     Deadline retry;
+    Deadline settled; /* when a change in the folders is looked at */
 
     /* Under the lock. */
     GMutex lock;
@@ -164,25 +165,56 @@ static void serve(MaildirBackend *backend, Job *job)
     post(event, backend);
 }
 
-/* While a folder is listed: for those who wait in read(2). */
-static gboolean pause_listing(gpointer user)
+/* TRUE when something has changed in the folders, which is looked at when it has settled. */
+static gboolean has_changes(MaildirBackend *backend)
 {
-    static const JobRoles urgent = JOB_ROLE(JOB_INTERACTIVE, JOB_FETCH);
+    struct pollfd fd = {.fd = maildir_worker_watch_fd(backend->worker), .events = POLLIN};
+
+    return maildir_worker_has_news(backend->worker) || (fd.fd >= 0 && poll(&fd, 1, 0) > 0);
+}
+
+static void look_for_changes(MaildirBackend *backend)
+{
+    if (!has_changes(backend)) {
+        backend->settled = DEADLINE_NEVER;
+    } else if (backend->settled == DEADLINE_NEVER) {
+        backend->settled = deadline_in_ms(SETTLE_MS);
+    } else if (deadline_passed(backend->settled)) {
+        backend->settled = DEADLINE_NEVER;
+        maildir_worker_watch_read(backend->worker);
+    }
+}
+
+static Job *take_urgent(MaildirBackend *backend)
+{
+    static const JobRoles reads = JOB_ROLE(JOB_INTERACTIVE, JOB_FETCH);
+    static const JobRoles urgent = 1u << JOB_INTERACTIVE | 1u << JOB_WAITED | ~0u << 8;
+    const JobRoles *roles = maildir_worker_is_listing(backend->worker) ? &reads : &urgent;
+
+    return job_queue_take(backend->queue, roles, 1, NULL);
+}
+
+/* In the midst of something long: for those who wait. */
+static gboolean pause_work(gpointer user)
+{
     MaildirBackend *backend = user;
     Job *job;
 
-    while (!is_stopping(backend) && (job = job_queue_take(backend->queue, &urgent, 1, NULL)))
+    look_for_changes(backend);
+    while (!is_stopping(backend) && (job = take_urgent(backend)))
         serve(backend, job);
     return !is_stopping(backend);
 }
 
 static void serve_all(MaildirBackend *backend)
 {
-    static const JobRoles all = G_MAXUINT;
+    static const JobRoles all = ~0u;
     Job *job;
 
-    while (!is_stopping(backend) && (job = job_queue_take(backend->queue, &all, 1, NULL)))
+    while (!is_stopping(backend) && (job = job_queue_take(backend->queue, &all, 1, NULL))) {
         serve(backend, job);
+        look_for_changes(backend);
+    }
 }
 
 static void open_tree(MaildirBackend *backend)
@@ -194,31 +226,17 @@ static void open_tree(MaildirBackend *backend)
     set_online(backend, error);
 }
 
-/* TRUE when something has changed in the folders. */
-static gboolean wait_for_work(MaildirBackend *backend)
+static void wait_for_work(MaildirBackend *backend)
 {
+    gboolean is_settling = backend->settled != DEADLINE_NEVER;
     struct pollfd fds[] = {
         {.fd = cancel_fd(backend->wake), .events = POLLIN},
-        {.fd = maildir_worker_watch_fd(backend->worker), .events = POLLIN},
+        {.fd = is_settling ? -1 : maildir_worker_watch_fd(backend->worker), .events = POLLIN},
     };
     Deadline until = backend->is_online ? DEADLINE_NEVER : backend->retry;
 
-    return poll(fds, G_N_ELEMENTS(fds), deadline_poll_ms(until)) > 0 && fds[1].revents != 0;
-}
-
-static void settle(MaildirBackend *backend)
-{
-    Deadline settled = deadline_in_ms(SETTLE_MS);
-
-    /* Jobs go first: a change of ours is not to wait for another program's. */
-    do {
-        struct pollfd wake = {.fd = cancel_fd(backend->wake), .events = POLLIN};
-
-        (void)poll(&wake, 1, deadline_poll_ms(settled));
-        cancel_clear(backend->wake);
-        serve_all(backend);
-    } while (!deadline_passed(settled) && !is_stopping(backend));
-    maildir_worker_watch_read(backend->worker);
+    (void)poll(fds, G_N_ELEMENTS(fds),
+               deadline_poll_ms(deadline_earlier(until, backend->settled)));
 }
 
 static gpointer run(gpointer user)
@@ -232,8 +250,9 @@ static gpointer run(gpointer user)
         if (g_atomic_int_compare_and_exchange(&backend->retry_now, 1, 0) ||
             (!backend->is_online && deadline_passed(backend->retry)))
             open_tree(backend);
-        if (wait_for_work(backend) && !is_stopping(backend))
-            settle(backend);
+        look_for_changes(backend);
+        if (!is_stopping(backend)) /* the wake-up of that may have been cleared above */
+            wait_for_work(backend);
     }
     return NULL;
 }
@@ -252,7 +271,7 @@ static Backend *start(const BackendParams *params)
         .has_inbox = TRUE,
         .disk = params->disk,
         .event = post,
-        .pause = pause_listing,
+        .pause = pause_work,
         .user = backend,
     };
 
@@ -260,6 +279,7 @@ static Backend *start(const BackendParams *params)
     backend->context = g_main_context_ref_thread_default();
     backend->queue = job_queue_new();
     backend->wake = cancel_new();
+    backend->settled = DEADLINE_NEVER;
     backend->counts = g_hash_table_new(g_str_hash, g_str_equal);
     g_mutex_init(&backend->lock);
     g_queue_init(&backend->inbox);

@@ -201,8 +201,9 @@ static gboolean run(MaildirFolder *folder, Ledger *ledger, Look *look, MaildirSy
     }
     if (!follow(folder, ledger, look, sync, error) || !ledger_flush(ledger, error))
         return FALSE;
-    if (is_certain && look->before == look->after && !look->is_fresh)
-        sync->stamp = look->before;
+    if (is_certain && look->before == look->after)
+        sync->stood = look->before;
+    sync->stamp = look->is_fresh ? 0 : sync->stood;
     sync->files = g_steal_pointer(&look->files);
     return TRUE;
 }

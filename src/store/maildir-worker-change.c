@@ -80,10 +80,12 @@ static gboolean deliver(MaildirWorker *worker, Letter *letter, GError **error)
         return FALSE;
     letter->uidvalidity = ledger_uidvalidity(state->ledger);
     letter->uidnext_then = ledger_uidnext(state->ledger);
+    maildir_worker_begin_own(folder, state);
     file = maildir_folder_deliver(folder, letter->delivery, error);
     if (!file)
         return FALSE;
     letter->uid = maildir_worker_arrived(worker, state, file, &entry, error);
+    maildir_worker_end_own(folder, state);
     return letter->uid != 0 && ledger_flush(state->ledger, error);
 }
 
@@ -220,7 +222,11 @@ gboolean maildir_worker_copy(MaildirWorker *worker, Job *job, GError **error)
         change->uidvalidity = ledger_uidvalidity(run.target_state->ledger);
         change->uidnext_then = ledger_uidnext(run.target_state->ledger);
         change->was_sent = TRUE;
+        maildir_worker_begin_own(run.folder, run.state);
+        maildir_worker_begin_own(run.target, run.target_state);
         ok = copy_and_move(&run, error);
+        maildir_worker_end_own(run.folder, run.state);
+        maildir_worker_end_own(run.target, run.target_state);
     }
     maildir_folder_free(run.folder);
     maildir_folder_free(run.target);
@@ -281,7 +287,9 @@ gboolean maildir_worker_flags(MaildirWorker *worker, Job *job, GError **error)
     if (!run.folder)
         return FALSE;
     job->change->was_sent = TRUE;
+    maildir_worker_begin_own(run.folder, run.state);
     ok = flag_all(&run, error);
+    maildir_worker_end_own(run.folder, run.state);
     maildir_folder_free(run.folder);
     return ok;
 }
@@ -354,7 +362,9 @@ gboolean maildir_worker_expunge(MaildirWorker *worker, Job *job, GError **error)
     if (!run.folder)
         return FALSE;
     job->change->was_sent = TRUE;
+    maildir_worker_begin_own(run.folder, run.state);
     ok = expunge_all(&run, error);
+    maildir_worker_end_own(run.folder, run.state);
     maildir_folder_free(run.folder);
     return ok;
 }

@@ -12,6 +12,7 @@
 
 enum {
     CHUNK_SIZE = 256 * 1024, /* as often is a waiting reader told */
+    PAUSE_MESSAGES = 16,
 };
 
 /* One body on its way. */
@@ -120,6 +121,8 @@ gboolean maildir_worker_fetch(MaildirWorker *worker, Job *job, GError **error)
         const FetchItem *item = &g_array_index(job->items, FetchItem, i);
         g_autoptr(GError) failure = NULL;
 
+        if (is_there && i % PAUSE_MESSAGES == PAUSE_MESSAGES - 1)
+            is_there = maildir_worker_pause(worker, job, &refused);
         if (!is_there)
             fail_body(worker, job, item, refused);
         else if (!fetch_one(worker, job, item, &failure))

@@ -74,7 +74,7 @@ gboolean maildir_worker_find(MaildirWorker *worker, Job *job, GError **error)
     g_autoptr(MaildirFolder) folder = maildir_worker_enter(worker, job->wire, 0, &state, error);
     guint32 from = MAX(change->uidnext, 1);
 
-    if (!folder || !maildir_worker_refresh(folder, state, NULL, error))
+    if (!folder || !maildir_worker_catch_up(worker, folder, state, NULL, error))
         return FALSE;
     change->uidvalidity = ledger_uidvalidity(state->ledger);
     if (job->uidvalidity && change->uidvalidity != job->uidvalidity)

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "base/deadline.h"
 #include "store/maildir-worker.h"
 
 /* What is kept of one folder between jobs. */
@@ -20,6 +21,8 @@ typedef struct {
     GHashTable *files; /* base -> MaildirFile, as last seen; NULL: nobody has looked */
     UidSet *untold;    /* whose flags changed in the ledger since the last SYNC said so */
     guint64 told;      /* highestmodseq of that SYNC; 0: none in this run */
+    guint64 stood;     /* the folder's stamp when it was last known to be what the ledger says; 0 */
+    Deadline look_again; /* ... and until when that is believed */
     guint64 used;      /* the worker's clock */
 } MaildirState;
 
@@ -40,6 +43,10 @@ struct MaildirWorker {
     GHashTable *watches; /* wd -> wire name, or "" for the tree's folders */
     GHashTable *watched; /* wire names that are watched */
     GHashTable *own;     /* names that we touched since inotify was read */
+    gboolean list_changed; /* read, and not told yet */
+
+    gboolean is_listing;
+    guint n_paused; /* calls of params.pause that have not returned */
 };
 
 /* The folder's state, with its ledger, as the one that was used last; valid until other states are
@@ -59,6 +66,13 @@ MaildirFile *maildir_worker_locate(MaildirWorker *worker, MaildirFolder *folder,
 /* maildir_sync(), with what it found kept in @state.  @ret_stamp may be NULL. */
 gboolean maildir_worker_refresh(MaildirFolder *folder, MaildirState *state, guint64 *ret_stamp,
                                 GError **error);
+/* As maildir_worker_refresh(), but not when nobody but us has changed anything since the last time,
+ * as far as inotify tells and the stamp shows; then *@ret_stamp is 0. */
+gboolean maildir_worker_catch_up(MaildirWorker *worker, MaildirFolder *folder,
+                                 MaildirState *state, guint64 *ret_stamp, GError **error);
+/* Around changes of ours: what the folder's stamp was and is. */
+void maildir_worker_begin_own(const MaildirFolder *folder, MaildirState *state);
+void maildir_worker_end_own(const MaildirFolder *folder, MaildirState *state);
 /* @file (taken) is in the folder now, as a message of the ledger: its UID, or 0. */
 guint32 maildir_worker_arrived(MaildirWorker *worker, MaildirState *state, MaildirFile *file,
                                const LedgerEntry *entry, GError **error);
@@ -66,11 +80,16 @@ guint32 maildir_worker_arrived(MaildirWorker *worker, MaildirState *state, Maild
 void maildir_worker_gone(MaildirWorker *worker, MaildirState *state, guint32 uid);
 
 void maildir_worker_post(MaildirWorker *worker, Event *event);
+/* Others are let in.  FALSE with CANCELLED. */
+gboolean maildir_worker_pause(MaildirWorker *worker, const Job *job, GError **error);
+/* As maildir_worker_watch_read(), but what concerns the list is kept for later. */
+void maildir_worker_watch_look(MaildirWorker *worker);
 /* We are about to touch, or have touched, this name in a folder: it is no news. */
 void maildir_worker_note_own(MaildirWorker *worker, const char *name);
 /* The folder is to be watched from now on. */
 void maildir_worker_watch(MaildirWorker *worker, const MaildirFolder *folder);
 void maildir_worker_unwatch(MaildirWorker *worker, const char *wire);
+gboolean maildir_worker_is_watched(const MaildirWorker *worker, const char *wire);
 
 gboolean maildir_worker_list(MaildirWorker *worker, Job *job, GError **error);
 gboolean maildir_worker_sync(MaildirWorker *worker, Job *job, GError **error);

@@ -194,12 +194,8 @@ static Message *read_message(const Sync *sync, const Wanted *wanted, GError **er
 
 static gboolean pause_now(Sync *sync, GError **error)
 {
-    const MaildirWorkerParams *params = &sync->worker->params;
-
-    if (++sync->n_read % PAUSE_FILES != 0 || !params->pause || params->pause(params->user))
-        return TRUE;
-    return mail_fail(error, MAIL_ERROR_CANCELLED, "the listing of %s was given up",
-                     sync->job->wire);
+    return ++sync->n_read % PAUSE_FILES != 0 ||
+           maildir_worker_pause(sync->worker, sync->job, error);
 }
 
 /* What is not where it was, goes to sync->missed, or (@is_last) waits for the next SYNC. */
@@ -295,10 +291,13 @@ static void take_ledger(Sync *sync, const MaildirState *state, gboolean is_reset
         if (ledger_key(state->ledger, entry->uid, MAILDIR_KEY))
             uid_set_add(sync->there, entry->uid);
     uids = choose_wanted(sync, is_reset);
-    for (entry = ledger_next(state->ledger, 1); entry;
-         entry = ledger_next(state->ledger, entry->uid + 1))
-        if (uid_set_contains(uids, entry->uid))
+    for (guint r = 0; r < uid_set_n_ranges(uids); r++) {
+        UidRange range = uid_set_range(uids, r);
+
+        for (entry = ledger_next(state->ledger, range.low); entry && entry->uid <= range.high;
+             entry = ledger_next(state->ledger, entry->uid + 1))
             take_wanted(sync, state, entry);
+    }
 }
 
 /* What the ledger says; after this it is not used any more. */
@@ -307,7 +306,7 @@ static gboolean tell_known(Sync *sync, MaildirState *state, GError **error)
     const SyncKnown *known = &sync->job->known;
     gboolean is_reset, is_up_to_date;
 
-    if (!maildir_worker_refresh(sync->folder, state, &sync->stamp, error))
+    if (!maildir_worker_catch_up(sync->worker, sync->folder, state, &sync->stamp, error))
         return FALSE;
     sync->uidvalidity = ledger_uidvalidity(state->ledger);
     sync->uidnext = ledger_uidnext(state->ledger);
@@ -317,7 +316,8 @@ static gboolean tell_known(Sync *sync, MaildirState *state, GError **error)
     post_begin(sync, is_reset);
     if (!is_reset) {
         post_vanished(sync);
-        tell_flags(sync, state->ledger, is_up_to_date ? state->untold : NULL);
+        if (!is_up_to_date || !uid_set_is_empty(state->untold))
+            tell_flags(sync, state->ledger, is_up_to_date ? state->untold : NULL);
     }
     uid_set_free(state->untold);
     state->untold = uid_set_new();
@@ -348,7 +348,9 @@ gboolean maildir_worker_sync(MaildirWorker *worker, Job *job, GError **error)
     sync.wanted = g_ptr_array_new_with_free_func(wanted_free);
     sync.missed = g_ptr_array_new();
     sync.messages = g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
+    worker->is_listing = TRUE;
     ok = run(&sync, state, error);
+    worker->is_listing = FALSE;
     if (ok) {
         if (sync.stamp == 0) /* none that a STATUS will ever have, nor another SYNC */
             sync.stamp = (++worker->serial << 1 | 1) & G_MAXINT64;

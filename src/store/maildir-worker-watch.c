@@ -28,17 +28,24 @@ void maildir_worker_note_own(MaildirWorker *worker, const char *name)
 }
 
 /* By its descriptor, so that no symlink leads elsewhere. */
-static void add_watch(MaildirWorker *worker, int fd, const char *wire, guint32 events)
+static gboolean add_watch(MaildirWorker *worker, int fd, const char *wire, guint32 events)
 {
     char path[32];
     int wd;
 
     if (g_hash_table_size(worker->watches) >= MAX_WATCHES)
-        return;
+        return FALSE;
     g_snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     wd = inotify_add_watch(worker->inotify_fd, path, events);
-    if (wd >= 0)
-        g_hash_table_replace(worker->watches, GINT_TO_POINTER(wd), g_strdup(wire));
+    if (wd < 0)
+        return FALSE;
+    g_hash_table_replace(worker->watches, GINT_TO_POINTER(wd), g_strdup(wire));
+    return TRUE;
+}
+
+gboolean maildir_worker_is_watched(const MaildirWorker *worker, const char *wire)
+{
+    return g_hash_table_contains(worker->watched, wire);
 }
 
 void maildir_worker_watch(MaildirWorker *worker, const MaildirFolder *folder)
@@ -47,15 +54,17 @@ void maildir_worker_watch(MaildirWorker *worker, const MaildirFolder *folder)
 
     if (maildir_worker_watch_fd(worker) < 0 || g_hash_table_contains(worker->watched, wire))
         return;
-    g_hash_table_add(worker->watched, g_strdup(wire));
     if (!folder) {
-        add_watch(worker, maildir_tree_fd(worker->tree), "", FOLDER_EVENTS);
+        if (add_watch(worker, maildir_tree_fd(worker->tree), "", FOLDER_EVENTS))
+            g_hash_table_add(worker->watched, g_strdup(""));
         return;
     }
-    add_watch(worker, folder->cur, wire, FILE_EVENTS);
-    add_watch(worker, folder->new, wire, FILE_EVENTS);
+    if (!add_watch(worker, folder->cur, wire, FILE_EVENTS) ||
+        !add_watch(worker, folder->new, wire, FILE_EVENTS))
+        return;
+    g_hash_table_add(worker->watched, g_strdup(wire));
     if (maildir_tree_layout(worker->tree) == MAILDIR_FS)
-        add_watch(worker, folder->fd, "", FOLDER_EVENTS);
+        (void)add_watch(worker, folder->fd, "", FOLDER_EVENTS);
 }
 
 
@@ -122,6 +131,11 @@ static void take_event(MaildirWorker *worker, const struct inotify_event *event,
         g_hash_table_add(changed, g_strdup(wire));
 }
 
+gboolean maildir_worker_has_news(const MaildirWorker *worker)
+{
+    return worker->list_changed;
+}
+
 static void read_events(MaildirWorker *worker, GHashTable *changed)
 {
     union {
@@ -139,7 +153,15 @@ static void read_events(MaildirWorker *worker, GHashTable *changed)
         }
 }
 
-void maildir_worker_watch_read(MaildirWorker *worker)
+static void post_changed(MaildirWorker *worker, const char *wire)
+{
+    Event *event = event_new(EVENT_CHANGED, NULL);
+
+    event->wire = g_strdup(wire);
+    maildir_worker_post(worker, event);
+}
+
+void maildir_worker_watch_look(MaildirWorker *worker)
 {
     g_autoptr(GHashTable) changed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     GHashTableIter iter;
@@ -149,11 +171,21 @@ void maildir_worker_watch_read(MaildirWorker *worker)
         return;
     read_events(worker, changed);
     g_hash_table_remove_all(worker->own);
+    worker->list_changed = g_hash_table_remove(changed, "") || worker->list_changed;
     g_hash_table_iter_init(&iter, changed);
     while (g_hash_table_iter_next(&iter, &wire, NULL)) {
-        Event *event = event_new(EVENT_CHANGED, NULL);
+        MaildirState *state = g_hash_table_lookup(worker->states, wire);
 
-        event->wire = g_strdup(wire);
-        maildir_worker_post(worker, event);
+        if (state)
+            state->stood = 0;
+        post_changed(worker, wire);
     }
+}
+
+void maildir_worker_watch_read(MaildirWorker *worker)
+{
+    maildir_worker_watch_look(worker);
+    if (worker->list_changed)
+        post_changed(worker, "");
+    worker->list_changed = FALSE;
 }

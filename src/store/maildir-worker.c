@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 enum {
+    /* A change that neither inotify nor the stamp shows (another machine's, by NFS, in the moment
+     * of one of ours) is found after this. */
+    BELIEVED_SECONDS = 60,
     KEPT_STATES = 16, /* with 100,000 messages each is 30 MB; most are far smaller */
 };
 
@@ -241,7 +244,41 @@ gboolean maildir_worker_refresh(MaildirFolder *folder, MaildirState *state, guin
     uid_set_add_set(state->untold, sync.changed);
     if (ret_stamp)
         *ret_stamp = sync.stamp;
+    state->stood = sync.stood;
+    state->look_again = deadline_in(BELIEVED_SECONDS);
     maildir_sync_clear(&sync);
+    return TRUE;
+}
+
+static guint64 stamp_of(const MaildirFolder *folder)
+{
+    gboolean is_fresh;
+    guint64 stamp;
+
+    return maildir_folder_stamp(folder, &stamp, &is_fresh, NULL) ? stamp : 0;
+}
+
+void maildir_worker_begin_own(const MaildirFolder *folder, MaildirState *state)
+{
+    if (state->stood != stamp_of(folder))
+        state->stood = 0;
+}
+
+void maildir_worker_end_own(const MaildirFolder *folder, MaildirState *state)
+{
+    if (state->stood)
+        state->stood = stamp_of(folder);
+}
+
+gboolean maildir_worker_catch_up(MaildirWorker *worker, MaildirFolder *folder,
+                                 MaildirState *state, guint64 *ret_stamp, GError **error)
+{
+    maildir_worker_watch_look(worker); /* of what others did, state->stood hears */
+    if (!state->files || !state->stood || state->stood != stamp_of(folder) ||
+        deadline_passed(state->look_again) || !maildir_worker_is_watched(worker, state->wire))
+        return maildir_worker_refresh(folder, state, ret_stamp, error);
+    if (ret_stamp)
+        *ret_stamp = 0;
     return TRUE;
 }
 
@@ -286,6 +323,30 @@ void maildir_worker_gone(MaildirWorker *worker, MaildirState *state, guint32 uid
     if (key && state->files)
         g_hash_table_remove(state->files, key + strlen(MAILDIR_KEY));
     ledger_remove_uid(state->ledger, uid);
+}
+
+/* -- Letting others in ------------------------------------------------------------------------- */
+
+gboolean maildir_worker_is_listing(const MaildirWorker *worker)
+{
+    return worker->is_listing;
+}
+
+gboolean maildir_worker_pause(MaildirWorker *worker, const Job *job, GError **error)
+{
+    enum { MAX_PAUSED = 3 }; /* a message in a listing in a FETCH of many */
+    gboolean goes_on = TRUE;
+
+    if (worker->params.pause && worker->n_paused < MAX_PAUSED) {
+        gboolean was_listing = worker->is_listing;
+
+        worker->n_paused++;
+        goes_on = worker->params.pause(worker->params.user);
+        worker->n_paused--;
+        worker->is_listing = was_listing;
+    }
+    return goes_on ||
+           mail_fail(error, MAIL_ERROR_CANCELLED, "the work on %s was given up", job->wire);
 }
 
 /* -- Jobs -------------------------------------------------------------------------------------- */

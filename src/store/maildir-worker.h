@@ -17,8 +17,9 @@ typedef struct MaildirWorker MaildirWorker;
 
 /* Takes the event. */
 typedef void (*MaildirWorkerEventFunc)(Event *event, gpointer user);
-/* Between the slices of a long listing, when no ledger is in use: may run FETCH jobs, and no
- * others, by maildir_worker_run().  FALSE gives the listing up (CANCELLED). */
+/* In the midst of a long listing, when FETCH jobs, and no others, may be run by
+ * maildir_worker_run(); and of a long FETCH, when all may (maildir_worker_is_listing() tells).
+ * FALSE gives up what is going on (CANCELLED). */
 typedef gboolean (*MaildirWorkerPauseFunc)(gpointer user);
 
 typedef struct {
@@ -58,6 +59,9 @@ MaildirTree *maildir_worker_tree(MaildirWorker *worker);
  * EXISTS, NOTEMPTY, DENIED, READONLY, NOSPACE, INVALID; CACHE when a flush failed. */
 gboolean maildir_worker_run(MaildirWorker *worker, Job *job, GError **error);
 
+/* A SYNC is going on. */
+gboolean maildir_worker_is_listing(const MaildirWorker *worker);
+
 /* A message into the folder @wire, as JOB_APPEND does it: durable, with its UID.  For mail that
  * comes from elsewhere. */
 gboolean maildir_worker_deliver(MaildirWorker *worker, const char *wire,
@@ -80,6 +84,10 @@ Ledger *maildir_worker_ledger(MaildirWorker *worker, const char *wire, GError **
 /* An inotify descriptor to be polled for reading, or -1 where there is none.  Folders that were
  * synced are watched, and so is the tree. */
 int maildir_worker_watch_fd(MaildirWorker *worker);
+/* The worker itself has read that the list of folders changed, and not told it yet: to be treated
+ * as if the descriptor were readable. */
+gboolean maildir_worker_has_news(const MaildirWorker *worker);
 /* Reads what it has: EVENT_CHANGED for each folder (and "" for the list) that others changed; the
- * worker's own changes are left out. */
+ * worker's own changes are left out.  Who makes a folder makes cur/ and new/ in it a moment later,
+ * so this is better called a moment after the descriptor became readable. */
 void maildir_worker_watch_read(MaildirWorker *worker);

@@ -145,6 +145,7 @@ typedef struct {
     UidSet *changed;    /* other flags or keywords than the ledger had */
     UidSet *vanished;   /* left the ledger now */
     guint64 stamp;      /* maildir_folder_stamp() from before; 0 when it is not to be trusted */
+    guint64 stood;      /* the same, also when it is fresh; 0 when the folder did not stand still */
 } MaildirSync;
 
 /* Makes the ledger agree with the folder, and flushes it.  A message counts as vanished only when
