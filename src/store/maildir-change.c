@@ -16,8 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STALE_SECONDS = 36 * 3600 }; /* what lies in tmp/ longer was given up (the specification) */
-
 /* Splits "A/B/c" into "A/B" (or ".") and "c". */
 static char *split_place(const char *place, const char **ret_name)
 {
@@ -136,28 +134,12 @@ static gboolean has_folders_below(MaildirTree *tree, const char *wire, GError **
     return FALSE;
 }
 
-static void remove_stale(int fd)
-{
-    autofd int tmp = maildir_open_place(fd, "tmp", NULL);
-    g_autoptr(GPtrArray) names = tmp < 0 ? NULL : maildir_read_names(tmp, DT_REG, NULL);
-    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
-    struct stat st;
-
-    for (guint i = 0; names && i < names->len; i++) {
-        const char *name = g_ptr_array_index(names, i);
-
-        if (fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            now - st.st_mtim.tv_sec > STALE_SECONDS)
-            (void)unlinkat(tmp, name, 0);
-    }
-}
-
 /* What cannot go brings back what went. */
 static gboolean remove_parts(int fd, const char *wire, GError **error)
 {
     static const char *const parts[] = {"tmp", "new", "cur"};
 
-    remove_stale(fd);
+    maildir_tidy(fd);
     for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
         int failure = unlinkat(fd, parts[i], AT_REMOVEDIR) == 0 ? 0 : errno;
 

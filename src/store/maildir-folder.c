@@ -19,6 +19,7 @@
 enum {
     COPY_SIZE = 64 * 1024,
     HEADER_STEP = 8 * 1024, /* most headers are shorter */
+    STALE_SECONDS = 36 * 3600, /* what lies in tmp/ longer was given up (the specification) */
     FRESH_SECONDS = 2,      /* the coarsest clock of a file system (FAT) */
 };
 
@@ -216,6 +217,27 @@ GBytes *maildir_folder_read_header(const MaildirFolder *folder, const MaildirFil
         g_byte_array_set_size(header, had + (guint)n);
     }
     return g_byte_array_free_to_bytes(g_steal_pointer(&header));
+}
+
+void maildir_tidy(int fd)
+{
+    autofd int tmp = maildir_open_place(fd, "tmp", NULL);
+    g_autoptr(GPtrArray) names = tmp < 0 ? NULL : maildir_read_names(tmp, DT_REG, NULL);
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+    struct stat st;
+
+    for (guint i = 0; names && i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+
+        if (fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            now - st.st_mtim.tv_sec > STALE_SECONDS)
+            (void)unlinkat(tmp, name, 0);
+    }
+}
+
+void maildir_folder_tidy(MaildirFolder *folder)
+{
+    maildir_tidy(folder->fd);
 }
 
 /* -- Delivering -------------------------------------------------------------------------------- */

@@ -37,6 +37,8 @@ gboolean maildir_is_maildir(int fd);
 /* The names in the directory @fd but "." and "..": of char *, owned; with @only, those that may be
  * of that type (DT_DIR, DT_REG) alone.  NULL on error. */
 GPtrArray *maildir_read_names(int fd, guchar only, GError **error);
+/* maildir_folder_tidy() of the folder that is open as @fd. */
+void maildir_tidy(int fd);
 /* fsync(2) of a directory, where the file system has that. */
 gboolean maildir_fsync_dir(int fd, GError **error);
 /* rename(2) that replaces nothing.  FALSE with errno. */

@@ -328,6 +328,8 @@ static gboolean tell_known(Sync *sync, MaildirState *state, GError **error)
 static gboolean run(Sync *sync, MaildirState *state, GError **error)
 {
     maildir_worker_watch(sync->worker, sync->folder);
+    if (!state->files)
+        maildir_folder_tidy(sync->folder); /* once, when it is first looked at */
     if (!tell_known(sync, state, error) || !tell_messages(sync, sync->wanted, FALSE, error) ||
         !find_missed(sync, error))
         return FALSE;

@@ -134,6 +134,8 @@ gboolean maildir_folder_set_flags(MaildirFolder *folder, MaildirFile *file, guin
                                   gboolean is_passed, GError **error);
 /* Not durable before maildir_folder_flush(). */
 gboolean maildir_folder_remove(MaildirFolder *folder, const MaildirFile *file, GError **error);
+/* Removes from tmp/ what deliveries left there that were given up (after 36 hours). */
+void maildir_folder_tidy(MaildirFolder *folder);
 /* fsync of cur/ and new/, where anything was changed through @folder. */
 gboolean maildir_folder_flush(MaildirFolder *folder, GError **error);
 

@@ -161,6 +161,7 @@ def test_a_file_that_is_copied_in_is_a_message(account, judge, mount):
     os.utime(source, (mail.EPOCH, mail.EPOCH))
     subprocess.run(["cp", "-p", source, mount.path + "/Box/letter.eml"], check=True)
     assert names(mount, "Box") == ["letter.eml"]
+    assert os.listdir(account.path("Box", "tmp")) == []
     [seen] = judge.see("Box").values()
     assert seen.data == LF and seen.date == mail.EPOCH
     assert mount.read("Box/letter.eml") == LF

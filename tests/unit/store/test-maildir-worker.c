@@ -271,7 +271,11 @@ static void test_sync(Place *place, gconstpointer data)
     const Message *message;
 
     put_three(place);
+    put_file(place->root, "INBOX/tmp/given-up", "Subj", 1);
+    put_file(place->root, "INBOX/tmp/coming", "Subj", g_get_real_time() / G_USEC_PER_SEC);
     assert_sync(place, "INBOX", &known, "reset M:1 M:2 M:3");
+    g_assert_false(exists(place->root, "INBOX/tmp/given-up"));
+    g_assert_true(exists(place->root, "INBOX/tmp/coming"));
     message = g_ptr_array_index(find_event(place, EVENT_MESSAGES)->messages, 0);
     g_assert_cmpstr(message->name, ==, "1970-01-01_0000_A_one.1.eml");
     g_assert_cmpuint(message->size, ==, 48);
