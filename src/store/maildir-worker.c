@@ -145,7 +145,11 @@ gboolean maildir_worker_open(MaildirWorker *worker, GError **error)
     /* For jobs, a mailbox that is GONE is another matter. */
     if (!mail_error_is(failure, MAIL_ERROR_OFFLINE) && !mail_error_is(failure, MAIL_ERROR_GONE))
         g_message("%s: %s", worker->params.account, failure->message);
-    return mail_fail(error, MAIL_ERROR_OFFLINE, "%s", failure->message);
+    /* A sandbox allows what was there when it was put up, not what is mounted over it. */
+    return mail_fail(error, MAIL_ERROR_OFFLINE, "%s%s", failure->message,
+                     mail_error_is(failure, MAIL_ERROR_DENIED)
+                         ? " (if its disk was mounted after the account, mount the account again)"
+                         : "");
 }
 
 MaildirTree *maildir_worker_tree(MaildirWorker *worker)

@@ -76,7 +76,7 @@ gboolean maildir_worker_remove(MaildirWorker *worker, const char *wire, guint32 
                                GError **error);
 
 /* The ledger of @wire (which need be no folder of the tree), opened if need be; borrowed until the
- * next call of the worker. */
+ * next call of the worker, and to be flushed before it. */
 Ledger *maildir_worker_ledger(MaildirWorker *worker, const char *wire, GError **error);
 
 /* -- Watching ---------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@ typedef struct {
     GPtrArray *events; /* of Event, since they were last cleared */
     guint n_pauses;
     gboolean is_given_up;
+    guint n_to_take; /* files of new/ that are taken to cur/ in the next pause */
 } Place;
 
 static void on_event(Event *event, gpointer user)
@@ -23,6 +24,12 @@ static gboolean on_pause(gpointer user)
     Place *place = user;
 
     place->n_pauses++;
+    for (; place->n_to_take > 0; place->n_to_take--) {
+        g_autofree char *old = g_strdup_printf("INBOX/new/m%u", place->n_to_take - 1);
+        g_autofree char *new = g_strdup_printf("INBOX/cur/m%u:2,S", place->n_to_take - 1);
+
+        move_file(place->root, old, new);
+    }
     return !place->is_given_up;
 }
 
@@ -323,6 +330,29 @@ static void test_sync_many(Place *place, gconstpointer data)
     }
     place->is_given_up = TRUE;
     run_refused(place, job, MAIL_ERROR_CANCELLED);
+}
+
+/* A mail client looks at all that is new, while we list it. */
+static void test_sync_renamed(Place *place, gconstpointer data)
+{
+    g_auto(Known) known = {0};
+    guint64 stamp;
+
+    make_maildir(place->root, "INBOX");
+    for (guint i = 0; i < 600; i++) {
+        g_autofree char *name = g_strdup_printf("INBOX/new/m%u", i);
+
+        put_file(place->root, name, "Subject: x\n\n", 1000 + i);
+    }
+    place->n_to_take = 600;
+    g_free(sync_folder(place, "INBOX", &known));
+    g_assert_cmpuint(uid_set_count(known.uids), ==, 600);
+    g_assert_cmpuint(known.stamp % 2, ==, 1); /* not to be trusted */
+    stamp = known.stamp;
+    g_free(sync_folder(place, "INBOX", &known));
+    g_assert_cmpuint(uid_set_count(known.uids), ==, 600);
+    g_assert_cmpuint(known.stamp, !=, stamp);
+    g_assert_nonnull(find_event(place, EVENT_FLAGS));
 }
 
 static void add_item(Job *job, guint64 item, guint32 uid)
@@ -688,6 +718,18 @@ static void test_watch(Place *place, gconstpointer data)
     run(place, append);
     put_file(place->root, "INBOX/new/e", "Subject: x\n\n", 1);
     assert_changes(place, "INBOX");
+    assert_sync(place, "INBOX", &known, "begin M:5 M:6 M:7");
+    /* What only we have changed is known without a look, */
+    g_clear_pointer(&append, job_free);
+    append = new_job(JOB_APPEND, "INBOX");
+    fill_octets(append, "Subject: x\n\n");
+    run(place, append);
+    assert_sync(place, "INBOX", &known, "begin M:8");
+    /* ... what others have, is looked at. */
+    put_file(place->root, "INBOX/new/f", "Subject: x\n\n", 1);
+    assert_sync(place, "INBOX", &known, "begin M:9");
+    move_file(place->root, "INBOX/new/f", "f");
+    assert_sync(place, "INBOX", &known, "begin V:9");
 }
 
 #define ADD(path, func) g_test_add("/maildir-worker/" path, Place, NULL, setup, func, teardown)
@@ -699,6 +741,7 @@ int main(int argc, char **argv)
     ADD("unmounted", test_unmounted);
     ADD("sync", test_sync);
     ADD("sync-many", test_sync_many);
+    ADD("sync-renamed", test_sync_renamed);
     ADD("fetch", test_fetch);
     ADD("append", test_append);
     ADD("find-unnumbered", test_find_unnumbered);
