@@ -95,5 +95,7 @@ typedef struct NetWirelog NetWirelog;
 NetWirelog *net_wirelog_open(const char *name); /* NULL when there is to be none */
 void net_wirelog_free(NetWirelog *log);         /* NULL is fine, here and below */
 void net_wirelog_in(NetWirelog *log, const void *data, gsize length);
+/* Mail, of which the first octets are shown; it ends where something else follows. */
+void net_wirelog_mail(NetWirelog *log, const void *data, gsize length);
 void net_wirelog_out(NetWirelog *log, const void *data, gsize length, gboolean is_masked);
 void net_wirelog_note(NetWirelog *log, const char *text); /* "TLS started" */

@@ -43,6 +43,7 @@ struct NetStream {
     guint8 out[OUT_SIZE];
     gsize n_out;
     gboolean is_masked;
+    gboolean defers_log; /* of input */
     gboolean out_is_secret; /* something masked is in @out: wiped once sent */
 
     guint64 octets_in, octets_out;
@@ -343,7 +344,8 @@ gssize net_stream_read(NetStream *stream, void *buffer, gsize length, Deadline d
             return -1;
         }
     }
-    net_wirelog_in(stream->log, buffer, got);
+    if (!stream->defers_log)
+        net_wirelog_in(stream->log, buffer, got);
     return (gssize)got;
 }
 
@@ -463,6 +465,19 @@ gboolean net_stream_flush(NetStream *stream, Deadline deadline, GError **error)
 void net_stream_mask(NetStream *stream, gboolean mask)
 {
     stream->is_masked = mask;
+}
+
+void net_stream_defer_log(NetStream *stream)
+{
+    stream->defers_log = TRUE;
+}
+
+void net_stream_log_input(NetStream *stream, const void *data, gsize length, gboolean is_mail)
+{
+    if (is_mail)
+        net_wirelog_mail(stream->log, data, length);
+    else
+        net_wirelog_in(stream->log, data, length);
 }
 
 /* -- What is asked of it ----------------------------------------------------------------------- */

@@ -74,6 +74,11 @@ GBytes *net_stream_channel_binding(NetStream *stream, const char *type);
 /* While TRUE, what is written appears in the wire log as "*".  Set around credentials. */
 void net_stream_mask(NetStream *stream, gboolean mask);
 
+/* From now on what is read appears in the wire log when the caller hands it to
+ * net_stream_log_input(): for protocols in which only the caller can tell mail from the rest. */
+void net_stream_defer_log(NetStream *stream);
+void net_stream_log_input(NetStream *stream, const void *data, gsize length, gboolean is_mail);
+
 /* Octets on the wire (after TLS is taken off, before DEFLATE is), for status and tests. */
 guint64 net_stream_octets_in(const NetStream *stream);
 guint64 net_stream_octets_out(const NetStream *stream);
@@ -84,6 +89,6 @@ char *net_stream_tls_version(NetStream *stream);
 char *net_stream_tls_pin(NetStream *stream);
 gint64 net_stream_tls_expiry(NetStream *stream); /* Unix time */
 
-/* Where wire logs go: one file a connection, credentials masked, literals elided beyond their
- * first 64 octets.  NULL (the default) for none.  Called once, before any thread. */
+/* Where wire logs go: one file a connection, credentials masked, literals and other mail elided
+ * beyond their first 64 octets.  NULL (the default) for none.  Called once, before any thread. */
 void net_wirelog_set_directory(const char *path);

@@ -7,7 +7,8 @@
  * It is written above TLS and DEFLATE, so it shows the protocol itself.  Octets that are not
  * printable ASCII are escaped: a log is read on terminals, and a server must not be able to draw
  * on them.  What is masked never gets here but as "*".  Literals (RFC 9051 section 4.3) are mail:
- * a line that ends in {N} is followed by N octets, of which only the first are shown.
+ * a line that ends in {N} is followed by N octets, of which only the first are shown.  In POP3 the
+ * session says what is mail.
  */
 #include "net/internal.h"
 
@@ -26,8 +27,9 @@ typedef struct {
     char letter;
     GString *line;        /* escaped, not yet written */
     guint64 literal_left; /* octets of a literal that are still to come */
-    guint64 n_shown;      /* of that literal */
+    guint64 n_shown;      /* of that literal, or of mail */
     guint64 n_hidden;
+    gboolean in_mail;
 } Side;
 
 struct NetWirelog {
@@ -58,6 +60,21 @@ static void emit(NetWirelog *log, Side *side)
 
     (void)io_write_all(log->fd, line, strlen(line), NULL); /* a full disk stops no mail */
     g_string_truncate(side->line, 0);
+}
+
+static void append_count(Side *side)
+{
+    if (side->n_hidden > 0)
+        g_string_append_printf(side->line, "[%" G_GUINT64_FORMAT " octets not shown]",
+                               side->n_hidden);
+}
+
+static void end_mail(NetWirelog *log, Side *side)
+{
+    append_count(side);
+    side->in_mail = FALSE;
+    if (side->line->len > 0)
+        emit(log, side);
 }
 
 NetWirelog *net_wirelog_open(const char *name)
@@ -98,6 +115,8 @@ void net_wirelog_free(NetWirelog *log)
         return;
     if (log->client.line->len > 0)
         emit(log, &log->client);
+    if (log->server.in_mail)
+        end_mail(log, &log->server);
     if (log->server.line->len > 0)
         emit(log, &log->server);
     g_string_free(log->client.line, TRUE);
@@ -122,19 +141,25 @@ static void append_escaped(NetWirelog *log, Side *side, const guint8 *data, gsiz
     }
 }
 
+/* The first octets of a literal or of mail; the others are counted. */
+static void append_some(NetWirelog *log, Side *side, const guint8 *data, gsize length)
+{
+    gsize n_show = (gsize)MIN(length, LIMIT_WIRELOG_LITERAL - side->n_shown);
+
+    append_escaped(log, side, data, n_show);
+    side->n_shown += n_show;
+    side->n_hidden += length - n_show;
+}
+
 /* Some of a literal: the count that belongs to it. */
 static gsize take_literal(NetWirelog *log, Side *side, const guint8 *data, gsize length)
 {
     gsize n = (gsize)MIN(length, side->literal_left);
-    gsize n_show = (gsize)MIN(n, LIMIT_WIRELOG_LITERAL - side->n_shown);
 
-    append_escaped(log, side, data, n_show);
-    side->n_shown += n_show;
-    side->n_hidden += n - n_show;
+    append_some(log, side, data, n);
     side->literal_left -= n;
-    if (side->literal_left == 0 && side->n_hidden > 0)
-        g_string_append_printf(side->line, "[%" G_GUINT64_FORMAT " octets not shown]",
-                               side->n_hidden);
+    if (side->literal_left == 0)
+        append_count(side);
     return n;
 }
 
@@ -167,6 +192,8 @@ static void end_line(NetWirelog *log, Side *side)
 
 static void record(NetWirelog *log, Side *side, const guint8 *data, gsize length)
 {
+    if (side->in_mail && length > 0)
+        end_mail(log, side);
     while (length > 0) {
         const guint8 *newline;
         gsize n;
@@ -191,6 +218,19 @@ void net_wirelog_in(NetWirelog *log, const void *data, gsize length)
 {
     if (log)
         record(log, &log->server, data, length);
+}
+
+void net_wirelog_mail(NetWirelog *log, const void *data, gsize length)
+{
+    Side *side;
+
+    if (!log)
+        return;
+    side = &log->server;
+    if (!side->in_mail)
+        side->n_shown = side->n_hidden = side->literal_left = 0;
+    side->in_mail = TRUE;
+    append_some(log, side, data, length);
 }
 
 void net_wirelog_out(NetWirelog *log, const void *data, gsize length, gboolean is_masked)

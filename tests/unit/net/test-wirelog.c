@@ -146,6 +146,32 @@ static void test_literals(Fixture *fixture, gconstpointer data)
     g_assert_cmpstr(text, ==, expected);
 }
 
+/* What the caller says is mail, however it comes. */
+static void test_mail(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *body = g_strnfill(60, 'x');
+    g_autofree char *text = NULL, *expected = NULL;
+
+    net_stream_defer_log(fixture->stream);
+    hear(fixture, "+OK\r\n", 5);
+    net_stream_log_input(fixture->stream, "+OK {9}\r\n", 9, FALSE);
+    net_stream_log_input(fixture->stream, body, 60, TRUE);
+    net_stream_log_input(fixture->stream, "A\r\nBSECRET", 10, TRUE);
+    net_stream_log_input(fixture->stream, ".\r\n", 3, FALSE);
+    net_stream_log_input(fixture->stream, "+OK\r\n", 5, FALSE);
+    net_stream_log_input(fixture->stream, "C", 1, TRUE);
+    net_stream_log_input(fixture->stream, ".\r\n+OK\r\n", 8, FALSE);
+    net_stream_log_input(fixture->stream, body, 60, TRUE);
+    net_stream_log_input(fixture->stream, "DEFGH", 5, TRUE);
+    net_stream_free(g_steal_pointer(&fixture->stream));
+    text = contents(fixture);
+    expected = g_strconcat("S: +OK {9}\nS: ", body,
+                           "A\\r\\nB[6 octets not shown]\nS: .\nS: +OK\nS: C\nS: .\nS: +OK\n"
+                           "S: ",
+                           body, "DEFG[1 octets not shown]\n", NULL);
+    g_assert_cmpstr(text, ==, expected);
+}
+
 /* A line without end is written in pieces, and what has no end yet when the connection goes. */
 static void test_unfinished(Fixture *fixture, gconstpointer data)
 {
@@ -197,6 +223,7 @@ int main(int argc, char **argv)
     ADD("lines", test_lines);
     ADD("mask", test_mask);
     ADD("literals", test_literals);
+    ADD("mail", test_mail);
     ADD("unfinished", test_unfinished);
     ADD("none", test_none);
     ADD("name", test_name);
