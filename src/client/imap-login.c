@@ -7,6 +7,7 @@
 #include "client/imap-internal.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "client/login.h"
 #include "client/sasl.h"
 
 #include <string.h>
@@ -115,38 +116,6 @@ static gboolean connect_and_greet(ImapSession *session, GError **error)
 
 /* -- AUTHENTICATE and LOGIN -------------------------------------------------------------------- */
 
-/* Base64 and nothing else: g_base64_decode() skips what it does not know. */
-static GBytes *decode_challenge(const char *text)
-{
-    gsize length = strlen(text), decoded_length;
-    gsize n_digits =
-        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
-    guchar *decoded;
-
-    if (length % 4 != 0 || length - n_digits > 2 ||
-        strspn(text + n_digits, "=") != length - n_digits)
-        return NULL;
-    if (length == 0)
-        return g_bytes_new(NULL, 0);
-    decoded = g_base64_decode(text, &decoded_length);
-    return g_bytes_new_take(decoded, decoded_length);
-}
-
-/* The caller wipes it with free_response(). */
-static char *encode_response(GBytes *response)
-{
-    gsize length;
-    const guchar *data = g_bytes_get_data(response, &length);
-
-    return g_base64_encode(data, length);
-}
-
-static void free_response(char *response)
-{
-    secret_wipe(response, strlen(response));
-    g_free(response);
-}
-
 /* "AUTHENTICATE PLAIN", with the initial response where SASL-IR (RFC 4959) allows it and it fits a
  * line: an OAuth token may be longer, and is then sent when the server asks.  *ret_sent tells. */
 static guint send_authenticate(ImapSession *session, const char *mechanism, GBytes *initial,
@@ -159,28 +128,11 @@ static guint send_authenticate(ImapSession *session, const char *mechanism, GByt
     *ret_sent = initial && session->caps.has[IMAP_CAP_SASL_IR] &&
                 g_bytes_get_size(initial) <= MAX_INITIAL_RESPONSE;
     if (*ret_sent) {
-        encoded = g_bytes_get_size(initial) > 0 ? encode_response(initial) : g_strdup("=");
+        encoded = g_bytes_get_size(initial) > 0 ? login_encode_response(initial) : g_strdup("=");
         imap_command_secret_word(command, encoded);
-        free_response(encoded);
+        login_free_response(encoded);
     }
     return imap_session_send(session, command, error);
-}
-
-/* The NO to a login, with its remedy.  @reason: what the mechanism made of it, or NULL. */
-static gboolean fail_credentials(const ImapSession *session, const char *text,
-                                 const GError *reason, GError **error)
-{
-    if (reason)
-        return mail_fail(error, MAIL_ERROR_AUTH, "%s", reason->message);
-    if (session->is_token)
-        return mail_fail(error, MAIL_ERROR_AUTH,
-                         "the server refuses the access token of %s (%s): token-command must "
-                         "give a fresh one",
-                         session->user, text);
-    return mail_fail(error, MAIL_ERROR_AUTH,
-                     "the server refuses the user name or password of %s (%s): check user and "
-                     "where the password comes from",
-                     session->user, text);
 }
 
 /* What the tagged answer means, given how the mechanism sees it. */
@@ -209,7 +161,8 @@ static gboolean judge_login(ImapSession *session, const ImapResult *result, GErr
         (result->code ? strcmp(result->code, "AUTHENTICATIONFAILED") == 0
                       : mail_error_is(refused, MAIL_ERROR_DENIED))) {
         g_clear_error(&refused);
-        return fail_credentials(session, result->text, reason, error);
+        return login_fail_credentials(session->user, session->is_token, result->text, reason,
+                                      error);
     }
     g_propagate_error(error, refused);
     return FALSE;
@@ -217,10 +170,10 @@ static gboolean judge_login(ImapSession *session, const ImapResult *result, GErr
 
 static gboolean send_response(ImapSession *session, GBytes *response, GError **error)
 {
-    char *encoded = encode_response(response);
+    char *encoded = login_encode_response(response);
     gboolean ok = imap_session_send_line(session, encoded, TRUE, error);
 
-    free_response(encoded);
+    login_free_response(encoded);
     return ok;
 }
 
@@ -229,7 +182,7 @@ static gboolean send_response(ImapSession *session, GBytes *response, GError **e
 static gboolean answer_challenge(ImapSession *session, Sasl *sasl, const char *text,
                                  GError **ret_reason, GError **error)
 {
-    g_autoptr(GBytes) challenge = decode_challenge(text), response = NULL;
+    g_autoptr(GBytes) challenge = login_decode_challenge(text), response = NULL;
 
     if (*ret_reason)
         return imap_session_send_line(session, "*", FALSE, error);
@@ -470,26 +423,6 @@ static gboolean open_once(ImapSession *session, Secret *fresh, Secret **ret_trie
     return introduce(session, error) && compress(session, error) && enable(session, error);
 }
 
-/* After a refusal: a secret that differs from the one that was @refused, for the same again would
- * only bring the account nearer to being locked.  NULL keeps @error as it was or says why. */
-static Secret *fresh_secret(ImapSession *session, Secret *refused, GError **error)
-{
-    GError *cause = NULL;
-    g_autoptr(Secret) secret =
-        session->broker->get_secret(session->broker, session->account, TRUE,
-                                    deadline_in(LIMIT_SECRET_SECONDS), &cause);
-
-    if (!secret) {
-        g_clear_error(error);
-        g_propagate_error(error, cause);
-        return NULL;
-    }
-    if (secret_length(secret) == secret_length(refused) &&
-        memcmp(secret_text(secret), secret_text(refused), secret_length(secret)) == 0)
-        return NULL;
-    return g_steal_pointer(&secret);
-}
-
 /* A session that could not be opened is closed, whatever the reason. */
 static gboolean fail_open(ImapSession *session, GError *cause, GError **error)
 {
@@ -509,7 +442,7 @@ gboolean imap_session_open(ImapSession *session, GError **error)
     /* A password that was changed, a token that ran out.  On a new connection, for many servers
      * hang up after a refusal. */
     if (refused && mail_error_is(cause, MAIL_ERROR_AUTH) &&
-        (fresh = fresh_secret(session, refused, &cause))) {
+        (fresh = login_fresh_secret(session->broker, session->account, refused, &cause))) {
         imap_session_logout(session);
         g_clear_error(&cause);
         if (open_once(session, fresh, &tried, &cause))

@@ -9,12 +9,9 @@
 #include <glib.h>
 
 #include "client/imap-session.h"
-
-/* @step: "connection", "tls", "login", ...  @text: what was found, fit for a terminal, or with
- * @ok FALSE the reason and its remedy. */
-typedef void (*ImapProbeReport)(gpointer user, const char *step, gboolean ok, const char *text);
+#include "client/probe.h"
 
 /* Blocks; every step has its deadline.  FALSE when a step failed: the report has said which and
  * why, and @error has the same (its code is for the exit code). */
-gboolean imap_probe_run(const ImapSessionParams *params, ImapProbeReport report, gpointer user,
+gboolean imap_probe_run(const ImapSessionParams *params, ProbeReport report, gpointer user,
                         GError **error);
