@@ -30,6 +30,25 @@
 /* Keywords that one mailbox may teach us; Dovecot's maildir knows 26, its mdbox 10,000s. */
 #define LIMIT_KEYWORDS 1000
 
+/* -- POP3 (pop3/) ------------------------------------------------------------------------------ */
+
+/* A reply with its text; RFC 2449 section 4 allows 512 octets.  Beyond: the connection is
+ * dropped, and so below where nothing else is said. */
+#define LIMIT_POP3_REPLY (4 * 1024)
+/* A line of a list, or a challenge: what Dovecot's pop3c takes. */
+#define LIMIT_POP3_LINE (32 * 1024)
+/* A command with its CRLF (RFC 2449 section 4).  The responses of AUTH are not commands. */
+#define LIMIT_POP3_COMMAND 255
+/* A unique-id; RFC 1939 says 70 octets, and servers that use the name of a Maildir's file have
+ * 255.  Beyond: as if there were none. */
+#define LIMIT_POP3_UNIQUE_ID 255
+/* Lines of CAPA; servers have below 20. */
+#define LIMIT_POP3_CAPABILITIES 1000
+/* SASL mechanisms that one server offers; Cyrus lists 10. */
+#define LIMIT_POP3_MECHANISMS 100
+/* A message that is on its way, whatever LIST said: as LIMIT_IMAP_LITERAL. */
+#define LIMIT_POP3_MESSAGE 2147483647
+
 /* -- Mail -------------------------------------------------------------------------------------- */
 
 /* A message's size; open() of a larger one is EFBIG.  Gmail's largest is 50 MB, Exchange's

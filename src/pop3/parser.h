@@ -77,3 +77,6 @@ gsize pop3_parser_pending(const Pop3Parser *parser);
 
 /* TRUE while no reply has begun, and nothing that comes with one is due. */
 gboolean pop3_parser_is_between(const Pop3Parser *parser);
+
+/* TRUE within a message: input that gave no chunk yet is its too. */
+gboolean pop3_parser_is_in_message(const Pop3Parser *parser);

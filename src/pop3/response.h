@@ -52,9 +52,9 @@ Pop3Cap pop3_cap_from_name(const char *name);
 /* "3 whqtswO00WBw418f9t5JxYwZ" of UIDL.  A unique-id has 1 to 70 octets of 0x21 to 0x7e (RFC 1939
  * section 7); more octets, blanks within and 8-bit octets are taken as well, up to
  * LIMIT_POP3_UNIQUE_ID.  *ret_uid is NULL where the number makes sense and the id does not
- * (missing, too long, with controls); otherwise it is within @line, whose end is its end. */
+ * (missing, too long, with controls); otherwise it is *ret_length octets within @line. */
 gboolean pop3_response_uidl(const char *line, gsize length, guint32 *ret_number,
-                            const char **ret_uid);
+                            const char **ret_uid, gsize *ret_length);
 
 /* "3 1200" of LIST; what follows is ignored (RFC 1939 section 5 allows it). */
 gboolean pop3_response_list(const char *line, gsize length, guint32 *ret_number,
