@@ -247,25 +247,58 @@ static guint line_of(GHashTable *seen, const char *name)
     return GPOINTER_TO_UINT(g_hash_table_lookup(seen, name));
 }
 
+/* One server, and one alone.  FALSE where there is none. */
+static gboolean check_server(const ConfigAccount *account, GHashTable *seen, guint line,
+                             ConfigErrors *errors)
+{
+    static const char *const keys[] = {"imap", "pop3", "tunnel", "maildir", NULL};
+    const char *first = NULL;
+
+    for (const char *const *key = keys; *key; key++) {
+        if (!is_set(seen, *key))
+            continue;
+        if (first)
+            config_errors_add(errors, line, "account %s: %s= and %s= are both set; keep one",
+                              account->id, first, *key);
+        first = first ? first : *key;
+    }
+    if (!first)
+        config_errors_add(errors, line,
+                          "account %s: the server is missing; add imap=imaps://HOST or "
+                          "pop3=pop3s://HOST",
+                          account->id);
+    return first != NULL;
+}
+
+/* Keys that mean something for POP3 alone, or for a tunnel alone. */
+static void check_protocol(const ConfigAccount *account, GHashTable *seen, ConfigErrors *errors)
+{
+    if (is_set(seen, "protocol") && !account->tunnel)
+        config_errors_add(errors, line_of(seen, "protocol"),
+                          "protocol: it is for tunnel=; imap= and pop3= say it themselves");
+    if (account->protocol == CONFIG_POP3)
+        return;
+    if (is_set(seen, "pop3-keep"))
+        config_errors_add(errors, line_of(seen, "pop3-keep"),
+                          "pop3-keep: the account is not a POP3 account");
+    if (g_strcmp0(account->auth, "apop") == 0)
+        config_errors_add(errors, line_of(seen, "auth"), "auth: 'apop' is for POP3 alone");
+}
+
 /* What no single key can know. */
 static void check_account(const ConfigAccount *account, GHashTable *seen, guint line,
                           ConfigErrors *errors)
 {
     static const char *const tls_keys[] = {"tls-ca", "tls-pin", "tls-cert", "tls-key", NULL};
-    gboolean has_imap = is_set(seen, "imap"), has_tunnel = is_set(seen, "tunnel");
-    gboolean has_maildir = is_set(seen, "maildir");
+    gboolean has_tunnel = is_set(seen, "tunnel"), has_maildir = is_set(seen, "maildir");
     gboolean is_external = g_strcmp0(account->auth, "external") == 0;
+    const char *no_tls = has_tunnel                          ? "in a tunnel"
+                         : account->protocol == CONFIG_POP3 ? "with pop3+plain://"
+                                                             : "with imap+plain://";
 
-    if (has_imap && has_tunnel)
-        config_errors_add(errors, line, "account %s: imap= and tunnel= are both set; keep one",
-                          account->id);
-    if (has_maildir && (has_imap || has_tunnel))
-        config_errors_add(errors, line, "account %s: %s= and maildir= are both set; keep one",
-                          account->id, has_imap ? "imap" : "tunnel");
-    if (!has_imap && !has_tunnel && !has_maildir)
-        config_errors_add(errors, line,
-                          "account %s: the server is missing; add imap=imaps://HOST", account->id);
-    if (has_imap && !has_tunnel && !account->user && account->endpoint->host)
+    if (check_server(account, seen, line, errors))
+        check_protocol(account, seen, errors);
+    if (!has_tunnel && !account->user && account->endpoint->host)
         config_errors_add(errors, line, "account %s: the user is missing; add user= or email=",
                           account->id);
     if (is_set(seen, "tls-cert") != is_set(seen, "tls-key"))
@@ -277,8 +310,7 @@ static void check_account(const ConfigAccount *account, GHashTable *seen, guint 
     for (const char *const *key = tls_keys; *key; key++)
         if (is_set(seen, *key) && account->endpoint->host &&
             (has_tunnel || account->endpoint->security == SECURITY_PLAIN))
-            config_errors_add(errors, line_of(seen, *key), "%s: there is no TLS %s", *key,
-                              has_tunnel ? "in a tunnel" : "with imap+plain://");
+            config_errors_add(errors, line_of(seen, *key), "%s: there is no TLS %s", *key, no_tls);
         else if (is_set(seen, *key) && has_maildir)
             config_errors_add(errors, line_of(seen, *key), "%s: there is no TLS in a folder", *key);
 }

@@ -34,14 +34,23 @@ typedef enum { CONFIG_COMMIT_CLOSE, CONFIG_COMMIT_RELEASE } ConfigCommit;
 typedef enum { CONFIG_MARK_SEEN_NEVER, CONFIG_MARK_SEEN_ON_READ } ConfigMarkSeen;
 typedef enum { CONFIG_LAYOUT_EML, CONFIG_LAYOUT_MAILDIR } ConfigLayout;
 
+/* How long mail stays on a POP3 server. */
+typedef enum {
+    CONFIG_POP3_KEEP_FOREVER, /* until it is deleted */
+    CONFIG_POP3_KEEP_DAYS,    /* pop3_keep_days after it was first seen */
+    CONFIG_POP3_KEEP_FETCHED, /* until it was fetched */
+} ConfigPop3Keep;
+
 typedef struct {
     char *id;   /* ASCII letters, digits, '-', '_', '.'; 1 to 64; no leading '.' */
     char *name; /* free text for people */
     char *email;
-    ConfigProtocol protocol;
+    ConfigProtocol protocol; /* by imap=, pop3=, maildir=, or for a tunnel by protocol= */
     Endpoint *endpoint;  /* imap= or pop3= or tunnel=; NULL with maildir= */
     char **tunnel;       /* argv of tunnel=, or NULL */
     char *maildir;       /* path of maildir=, or NULL */
+    ConfigPop3Keep pop3_keep;
+    guint pop3_keep_days;
     Endpoint *smtp;      /* or NULL */
     char *user;          /* default: email; NULL is possible with a tunnel only */
     char *auth;          /* "auto" */

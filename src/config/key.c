@@ -221,26 +221,57 @@ static const ConfigKind kind_choice = {choice_parse, choice_show};
 
 /* -- Kinds of one key -------------------------------------------------------------------------- */
 
-static gboolean imap_parse(const ConfigKey *key, ConfigAccount *account, const char *raw,
-                           GError **error)
+/* Where there is a server already, which is reported when the account is complete, this one is
+ * only looked at. */
+static gboolean server_parse(ConfigAccount *account, const ConfigScheme *scheme, const char *raw,
+                             GError **error)
 {
+    g_autoptr(Endpoint) read = g_new0(Endpoint, 1);
     g_autofree char *user = NULL;
 
-    if (!config_value_imap_url(raw, account->endpoint, &user, error))
+    if (!config_value_url(raw, scheme, read, &user, error))
         return FALSE;
     if (user && account->user)
         return mail_fail(error, MAIL_ERROR_INVALID,
                          "the user is in user= already; keep one of them");
     if (user)
         account->user = g_steal_pointer(&user);
+    if (account->endpoint->host)
+        return TRUE;
+    account->endpoint->security = read->security;
+    account->endpoint->host = g_steal_pointer(&read->host);
+    account->endpoint->port = read->port;
     return TRUE;
+}
+
+static char *server_show(const ConfigAccount *account, ConfigProtocol protocol, const char *name)
+{
+    if (account->tunnel || account->protocol != protocol)
+        return NULL;
+    return endpoint_describe(account->endpoint, name);
+}
+
+static gboolean imap_parse(const ConfigKey *key, ConfigAccount *account, const char *raw,
+                           GError **error)
+{
+    return server_parse(account, &config_scheme_imap, raw, error);
 }
 
 static char *imap_show(const ConfigKey *key, const ConfigAccount *account)
 {
-    if (account->tunnel)
-        return NULL;
-    return endpoint_describe(account->endpoint, "imap");
+    return server_show(account, CONFIG_IMAP, "imap");
+}
+
+static gboolean pop3_parse(const ConfigKey *key, ConfigAccount *account, const char *raw,
+                           GError **error)
+{
+    account->protocol = CONFIG_POP3;
+    return server_parse(account, &config_scheme_pop3, raw, error);
+}
+
+static char *pop3_show(const ConfigKey *key, const ConfigAccount *account)
+{
+    return server_show(account, CONFIG_POP3, "pop3");
 }
 
 /* The endpoint is for messages, so it gets the first word alone. */
@@ -254,6 +285,54 @@ static gboolean tunnel_parse(const ConfigKey *key, ConfigAccount *account, const
     account->endpoint->security = SECURITY_TUNNEL;
     account->endpoint->host = g_strdup(account->tunnel[0]);
     return TRUE;
+}
+
+/* What a tunnel speaks: its command does not tell. */
+static gboolean protocol_parse(const ConfigKey *key, ConfigAccount *account, const char *raw,
+                               GError **error)
+{
+    int word = parse_word(key->words, raw, error);
+
+    if (word < 0)
+        return FALSE;
+    account->protocol = (ConfigProtocol)word;
+    return TRUE;
+}
+
+static char *protocol_show(const ConfigKey *key, const ConfigAccount *account)
+{
+    return account->tunnel && account->protocol == CONFIG_POP3 ? g_strdup("pop3") : NULL;
+}
+
+static gboolean pop3_keep_parse(const ConfigKey *key, ConfigAccount *account, const char *raw,
+                                GError **error)
+{
+    const guint day = 24 * 60 * 60;
+    guint seconds;
+
+    if (g_str_equal(raw, "forever")) {
+        account->pop3_keep = CONFIG_POP3_KEEP_FOREVER;
+    } else if (g_str_equal(raw, "fetched")) {
+        account->pop3_keep = CONFIG_POP3_KEEP_FETCHED;
+    } else if (config_value_duration(raw, &seconds, NULL) && seconds >= day &&
+               seconds % day == 0) {
+        account->pop3_keep = CONFIG_POP3_KEEP_DAYS;
+        account->pop3_keep_days = seconds / day;
+    } else {
+        return mail_fail(error, MAIL_ERROR_INVALID,
+                         "'%s' is none of: forever, 14d (whole days), fetched", raw);
+    }
+    return TRUE;
+}
+
+/* Of an IMAP account there is nothing to show. */
+static char *pop3_keep_show(const ConfigKey *key, const ConfigAccount *account)
+{
+    if (account->protocol != CONFIG_POP3)
+        return NULL;
+    if (account->pop3_keep == CONFIG_POP3_KEEP_DAYS)
+        return g_strdup_printf("%ud", account->pop3_keep_days);
+    return g_strdup(account->pop3_keep == CONFIG_POP3_KEEP_FETCHED ? "fetched" : "forever");
 }
 
 /* The mechanisms that the client floor knows; it is above this one and cannot be asked. */
@@ -378,6 +457,9 @@ static gboolean charset_parse(const ConfigKey *key, ConfigAccount *account, cons
 }
 
 static const ConfigKind kind_imap = {imap_parse, imap_show};
+static const ConfigKind kind_pop3 = {pop3_parse, pop3_show};
+static const ConfigKind kind_protocol = {protocol_parse, protocol_show};
+static const ConfigKind kind_pop3_keep = {pop3_keep_parse, pop3_keep_show};
 static const ConfigKind kind_tunnel = {tunnel_parse, argv_show};
 static const ConfigKind kind_auth = {auth_parse, text_show};
 static const ConfigKind kind_pins = {pins_parse, pins_show};
@@ -397,7 +479,8 @@ static const char *const layout_words[] = {"eml", "maildir", NULL};
 static const char *const names_words[] = {"full", "uid", NULL};
 static const char *const auth_words[] = {"auto",     "scram-sha-256", "scram-sha-1", "cram-md5",
                                          "plain",    "login",         "oauthbearer", "xoauth2",
-                                         "external", NULL};
+                                         "apop",     "external",      NULL};
+static const char *const protocol_words[] = {"imap", "pop3", NULL};
 
 #define AT(member) .offset = offsetof(ConfigAccount, member)
 #define AT_ENDPOINT(member) .offset = offsetof(Endpoint, member), .in_endpoint = TRUE
@@ -407,8 +490,10 @@ const ConfigKey config_keys[] = {
     {"name", &kind_text, AT(name), PRIVATE},
     {"email", &kind_text, AT(email), PRIVATE},
     {"imap", &kind_imap, AT(endpoint), PRIVATE},
+    {"pop3", &kind_pop3, AT(endpoint), PRIVATE},
     {"tunnel", &kind_tunnel, AT(tunnel)},
     {"maildir", &kind_path, AT(maildir), PRIVATE},
+    {"protocol", &kind_protocol, AT(protocol), .words = protocol_words},
     {"user", &kind_text, AT(user), PRIVATE},
     {"auth", &kind_auth, AT(auth), .fallback = "auto", .words = auth_words},
     {"password-command", &kind_argv, AT(secret.password_command)},
@@ -438,6 +523,7 @@ const ConfigKey config_keys[] = {
     {"commit", &kind_choice, AT(commit), .fallback = "close", .words = commit_words},
     {"mark-seen", &kind_choice, AT(mark_seen), .fallback = "never", .words = mark_seen_words},
     {"layout", &kind_choice, AT(layout), .fallback = "eml", .words = layout_words},
+    {"pop3-keep", &kind_pop3_keep, AT(pop3_keep), .fallback = "forever"},
     {"compress", &kind_choice, AT(compress), .fallback = "off", .words = switch_words},
     {NULL},
 };
@@ -452,7 +538,7 @@ const ConfigKey *config_key_find(const char *name)
 
 gboolean config_key_is_of_later_version(const char *name)
 {
-    static const char *const later[] = {"pop3", "smtp", "pop3-keep", "eol", NULL};
+    static const char *const later[] = {"smtp", "eol", NULL};
 
     return g_strv_contains(later, name);
 }

@@ -34,7 +34,7 @@ extern const ConfigKey config_keys[];
 
 const ConfigKey *config_key_find(const char *name); /* NULL if unknown */
 
-/* TRUE for the keys that the manual of a later version may name, such as pop3=. */
+/* TRUE for the keys that the manual of a later version may name, such as smtp=. */
 gboolean config_key_is_of_later_version(const char *name);
 
 /* The known name that is nearest to @name, or NULL. */

@@ -30,7 +30,8 @@ static char *redacted(const ConfigKey *key, const char *text)
         return path;
     if (!key->is_private)
         return g_strdup(text);
-    end = g_str_equal(key->name, "imap") ? strstr(text, "://") : NULL;
+    end = g_str_equal(key->name, "imap") || g_str_equal(key->name, "pop3") ? strstr(text, "://")
+                                                                           : NULL;
     if (end) { /* the scheme and the port say what is wrong, the host says where */
         const char *port = strrchr(text, ':');
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PIN_OCTETS = 32, IMAPS_PORT = 993, IMAP_PORT = 143 };
+enum { PIN_OCTETS = 32 };
 
 /* -- Text and lists ---------------------------------------------------------------------------- */
 
@@ -195,26 +195,33 @@ char *config_value_duration_show(guint seconds)
 
 /* -- URLs -------------------------------------------------------------------------------------- */
 
-static gboolean parse_scheme(const char *text, Endpoint *endpoint, const char **ret_rest)
+const ConfigScheme config_scheme_imap = {"imap", "STARTTLS", 993, 143};
+const ConfigScheme config_scheme_pop3 = {"pop3", "STLS", 995, 110};
+
+static gboolean parse_scheme(const char *text, const ConfigScheme *scheme, Endpoint *endpoint,
+                             const char **ret_rest)
 {
-    static const struct {
-        const char *prefix;
+    const struct {
+        const char *end;
         Security security;
         guint16 port;
-    } schemes[] = {
-        {"imaps://", SECURITY_TLS, IMAPS_PORT},
-        {"imap://", SECURITY_STARTTLS, IMAP_PORT},
-        {"imap+plain://", SECURITY_PLAIN, IMAP_PORT},
+    } forms[] = {
+        {"s://", SECURITY_TLS, scheme->tls_port},
+        {"://", SECURITY_STARTTLS, scheme->port},
+        {"+plain://", SECURITY_PLAIN, scheme->port},
     };
+    gsize n_name = strlen(scheme->name);
 
-    for (guint i = 0; i < G_N_ELEMENTS(schemes); i++) {
-        gsize length = strlen(schemes[i].prefix);
+    if (g_ascii_strncasecmp(text, scheme->name, n_name) != 0)
+        return FALSE;
+    for (guint i = 0; i < G_N_ELEMENTS(forms); i++) {
+        gsize length = strlen(forms[i].end);
 
-        if (g_ascii_strncasecmp(text, schemes[i].prefix, length) != 0)
+        if (g_ascii_strncasecmp(text + n_name, forms[i].end, length) != 0)
             continue;
-        endpoint->security = schemes[i].security;
-        endpoint->port = schemes[i].port;
-        *ret_rest = text + length;
+        endpoint->security = forms[i].security;
+        endpoint->port = forms[i].port;
+        *ret_rest = text + n_name + length;
         return TRUE;
     }
     return FALSE;
@@ -306,20 +313,21 @@ static gboolean is_loopback(const char *host)
            (g_str_has_prefix(host, "127.") && g_hostname_is_ip_address(host));
 }
 
-gboolean config_value_imap_url(const char *raw, Endpoint *endpoint, char **ret_user,
-                               GError **error)
+gboolean config_value_url(const char *raw, const ConfigScheme *scheme, Endpoint *endpoint,
+                          char **ret_user, GError **error)
 {
+    const char *name = scheme->name;
     g_autofree char *text = NULL;
     g_autofree char *user = NULL;
     const char *rest;
 
     if (!config_value_text(raw, &text, error))
         return FALSE;
-    if (!parse_scheme(text, endpoint, &rest))
+    if (!parse_scheme(text, scheme, endpoint, &rest))
         return mail_fail(error, MAIL_ERROR_INVALID,
-                         "'%s' does not begin with imaps:// (TLS), imap:// (STARTTLS) or "
-                         "imap+plain:// (clear text, this machine only)",
-                         text);
+                         "'%s' does not begin with %ss:// (TLS), %s:// (%s) or %s+plain:// (clear "
+                         "text, this machine only)",
+                         text, name, name, scheme->command, name);
     if (!parse_user(rest, &rest, &user, error) || !parse_host(rest, endpoint, &rest, error))
         return FALSE;
     /* "host:993/": a slash at the very end is how browsers write it */
@@ -329,8 +337,9 @@ gboolean config_value_imap_url(const char *raw, Endpoint *endpoint, char **ret_u
         return FALSE;
     if (endpoint->security == SECURITY_PLAIN && !is_loopback(endpoint->host))
         return mail_fail(error, MAIL_ERROR_INVALID,
-                         "imap+plain:// is for localhost, 127.0.0.1 and [::1] only, for it would "
-                         "show the password to the network; use imaps:// or imap://");
+                         "%s+plain:// is for localhost, 127.0.0.1 and [::1] only, for it would "
+                         "show the password to the network; use %ss:// or %s://",
+                         name, name, name);
     *ret_user = g_steal_pointer(&user);
     return TRUE;
 }

@@ -32,10 +32,20 @@ char *config_value_size_show(guint64 bytes);
 gboolean config_value_duration(const char *raw, guint *ret_seconds, GError **error);
 char *config_value_duration_show(guint seconds);
 
-/* imaps://, imap:// or imap+plain://, [USER@]HOST[:PORT].  Sets security, host and port of
- * @endpoint; @ret_user is NULL when none is given. */
-gboolean config_value_imap_url(const char *raw, Endpoint *endpoint, char **ret_user,
-                               GError **error);
+/* A protocol's URLs: "imaps://" is TLS, "imap://" is TLS begun by a command, "imap+plain://" is
+ * clear text. */
+typedef struct {
+    const char *name;    /* "imap" */
+    const char *command; /* "STARTTLS" */
+    guint16 tls_port, port;
+} ConfigScheme;
+
+extern const ConfigScheme config_scheme_imap, config_scheme_pop3;
+
+/* SCHEME://[USER@]HOST[:PORT].  Sets security, host and port of @endpoint; *ret_user is NULL when
+ * none is given. */
+gboolean config_value_url(const char *raw, const ConfigScheme *scheme, Endpoint *endpoint,
+                          char **ret_user, GError **error);
 
 /* "sha256:" and the base64 form of 32 bytes. */
 gboolean config_value_is_pin(const char *text);

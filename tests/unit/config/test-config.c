@@ -135,6 +135,52 @@ static void test_everything(void)
     g_assert_null(other->user);
 }
 
+static void test_pop3(void)
+{
+    static const struct {
+        const char *keep;
+        ConfigPop3Keep pop3_keep;
+        guint days;
+    } cases[] = {
+        {"", CONFIG_POP3_KEEP_FOREVER, 0},
+        {"pop3-keep=forever\n", CONFIG_POP3_KEEP_FOREVER, 0},
+        {"pop3-keep=fetched\n", CONFIG_POP3_KEEP_FETCHED, 0},
+        {"pop3-keep=14d\n", CONFIG_POP3_KEEP_DAYS, 14},
+        {"pop3-keep=48h\n", CONFIG_POP3_KEEP_DAYS, 2},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text = g_strconcat("[account a]\npop3=pop3s://ali@example.org@h/\n",
+                                            "auth=APOP\n", cases[i].keep, NULL);
+        g_autoptr(Config) config = load_good(text);
+        const ConfigAccount *account = first(config);
+
+        g_assert_cmpint(account->protocol, ==, CONFIG_POP3);
+        g_assert_cmpint(account->endpoint->security, ==, SECURITY_TLS);
+        g_assert_cmpstr(account->endpoint->host, ==, "h");
+        g_assert_cmpuint(account->endpoint->port, ==, 995);
+        g_assert_cmpstr(account->user, ==, "ali@example.org");
+        g_assert_cmpstr(account->auth, ==, "apop");
+        g_assert_cmpint(account->pop3_keep, ==, cases[i].pop3_keep);
+        g_assert_cmpuint(account->pop3_keep_days, ==, cases[i].days);
+    }
+}
+
+static void test_tunnel_protocol(void)
+{
+    g_autoptr(Config) config = load_good("[account a]\nprotocol=pop3\ntunnel=x\n"
+                                         "[account b]\ntunnel=x\nprotocol=imap\n"
+                                         "[account c]\ntunnel=x\n");
+    static const ConfigProtocol protocols[] = {CONFIG_POP3, CONFIG_IMAP, CONFIG_IMAP};
+
+    for (guint i = 0; i < G_N_ELEMENTS(protocols); i++) {
+        const ConfigAccount *account = g_ptr_array_index(config->accounts, i);
+
+        g_assert_cmpint(account->protocol, ==, protocols[i]);
+        g_assert_cmpint(account->endpoint->security, ==, SECURITY_TUNNEL);
+    }
+}
+
 /* %s stands for the file's name. */
 static const struct {
     const char *text, *error;
@@ -159,8 +205,34 @@ static const struct {
     {WORK "Poll=5m\n", "%s:5: unknown key 'Poll' (did you mean 'poll'?)"},
     {WORK "name[fa]=x\n", "%s:5: unknown key 'name[fa]'; mailfs.conf(5) lists them"},
     {WORK "frobnicate=x\n", "%s:5: unknown key 'frobnicate'; mailfs.conf(5) lists them"},
-    {WORK "pop3=pop3s://x\n",
-     "%s:5: 'pop3' is not built in this version of mailfs; remove the line"},
+    {WORK "smtp=submissions://x\n",
+     "%s:5: 'smtp' is not built in this version of mailfs; remove the line"},
+    {WORK "pop3=pop3s://x\n", "%s:1: account work: imap= and pop3= are both set; keep one"},
+    {"[account a]\npop3=pop3s://u@x\ntunnel=y\n",
+     "%s:1: account a: pop3= and tunnel= are both set; keep one"},
+    {"[account a]\ntunnel=y\nimap=imaps://u@x\npop3=pop3s://x\n",
+     "%s:1: account a: imap= and pop3= are both set; keep one\n"
+     "%s:1: account a: imap= and tunnel= are both set; keep one"},
+    {WORK "protocol=imap\n",
+     "%s:5: protocol: it is for tunnel=; imap= and pop3= say it themselves"},
+    {"[account a]\ntunnel=y\nprotocol=smtp\n",
+     "%s:3: protocol: 'smtp' is none of: imap, pop3"},
+    {"[account a]\npop3=pop3s://h\npassword-file=/x\n",
+     "%s:1: account a: the user is missing; add user= or email="},
+    {"[account a]\npop3=pop3+plain://u@localhost\ntls-ca=/x\n",
+     "%s:3: tls-ca: there is no TLS with pop3+plain://"},
+    {"[account a]\npop3=pop3+plain://u@h\n",
+     "%s:2: pop3: pop3+plain:// is for localhost, 127.0.0.1 and [::1] only, for it would show the "
+     "password to the network; use pop3s:// or pop3://"},
+    {"[account a]\npop3=imaps://u@h\n",
+     "%s:2: pop3: 'imaps://u@h' does not begin with pop3s:// (TLS), pop3:// (STLS) or "
+     "pop3+plain:// (clear text, this machine only)"},
+    {"[account a]\npop3=pop3s://u@h\npop3-keep=12h\n",
+     "%s:3: pop3-keep: '12h' is none of: forever, 14d (whole days), fetched"},
+    {"[account a]\npop3=pop3s://u@h\npop3-keep=0d\n",
+     "%s:3: pop3-keep: '0d' is none of: forever, 14d (whole days), fetched"},
+    {WORK "pop3-keep=fetched\n", "%s:5: pop3-keep: the account is not a POP3 account"},
+    {WORK "auth=apop\n", "%s:5: auth: 'apop' is for POP3 alone"},
     {WORK "user=b\n", "%s:5: user: it is set in line 3 already"},
     {WORK "name=\n", "%s:5: name: the value is empty; remove the line instead"},
     {WORK "name=a\\x\n",
@@ -180,7 +252,7 @@ static const struct {
      "%s:5: prefetch: 'recent:12h' is none of: headers, recent:30d (whole days), all"},
     {WORK "auth=gssapi\n",
      "%s:5: auth: 'gssapi' is none of: auto, scram-sha-256, scram-sha-1, cram-md5, plain, login, "
-     "oauthbearer, xoauth2, external"},
+     "oauthbearer, xoauth2, apop, external"},
     {WORK "charset-fallback=klingon\n",
      "%s:5: charset-fallback: 'klingon' is no charset that iconv knows"},
     {WORK "mountpoint=Mail\n", "%s:5: mountpoint: 'Mail' is no path from / or ~/"},
@@ -202,7 +274,7 @@ static const struct {
     {"[account a]\ntunnel=ssh 'x\n",
      "%s:2: tunnel: a quote is not closed, or nothing follows the last backslash"},
     {"[account a]\nuser=a\npassword-file=/x\n",
-     "%s:1: account a: the server is missing; add imap=imaps://HOST"},
+     "%s:1: account a: the server is missing; add imap=imaps://HOST or pop3=pop3s://HOST"},
     {"[account a]\nimap=imaps://h\npassword-file=/x\n",
      "%s:1: account a: the user is missing; add user= or email="},
     {"[account a]\nimap=imaps://b@h\nuser=a\npassword-file=/x\n",
@@ -248,7 +320,7 @@ static void test_auth(void)
     names = g_strsplit(strstr(error->message, "none of: ") + strlen("none of: "), ", ", -1);
     g_assert_cmpuint(g_strv_length(names), >, 1);
     for (char **name = names; *name; name++)
-        g_assert_true(g_str_equal(*name, "auto") || sasl_is_known(*name));
+        g_assert_true(g_str_equal(*name, "apop") || sasl_is_known(*name));
 }
 
 static void test_permissions(void)
@@ -352,7 +424,8 @@ static void test_show(void)
     g_autoptr(Config) config = load_good(
         WORK "name=Ali \\\\ B\nemail=ali@example.org\nfolders=a\\;b;!c d\nnames=uid\n"
              "charset-fallback=windows-1256\ntls-pin=" PIN_A "\ntls-ca=/srv/ca.pem\n"
-             "[account home]\ntunnel=sshpass -p hunter2 ssh mx.example.net\n");
+             "[account home]\ntunnel=sshpass -p hunter2 ssh mx.example.net\nprotocol=pop3\n"
+             "[account old]\npop3=pop3://ali@pop.example.net\npop3-keep=14d\n");
     g_autofree char *shown = config_show(config, FALSE);
     g_autofree char *redacted = config_show(config, TRUE);
     g_autofree char *again = NULL;
@@ -369,7 +442,9 @@ static void test_show(void)
 
     g_assert_true(g_str_has_prefix(shown, expected));
     g_assert_null(strstr(shown, "hunter2"));
-    g_assert_nonnull(strstr(shown, "\ntunnel=sshpass ***\n"));
+    g_assert_nonnull(strstr(shown, "\ntunnel=sshpass ***\nprotocol=pop3\n"));
+    g_assert_nonnull(strstr(shown, "\npop3=pop3://pop.example.net:110\nuser=ali\n"));
+    g_assert_nonnull(strstr(shown, "\npop3-keep=14d\n"));
 
     /* what is shown can be read, and means the same */
     reread = load_good(shown);
@@ -378,6 +453,7 @@ static void test_show(void)
 
     g_assert_nonnull(strstr(redacted, "\n[account account1]\n"));
     g_assert_nonnull(strstr(redacted, "\nimap=imaps://REDACTED:993\n"));
+    g_assert_nonnull(strstr(redacted, "\npop3=pop3://REDACTED:110\n"));
     for (const char *const *word = (const char *const[]){"Ali", "ali", "example", "srv", "work]",
                                                          PIN_A, "hunter2", "c d", NULL};
          *word; word++)
@@ -457,6 +533,8 @@ int main(int argc, char **argv)
     g_test_add_func("/config/defaults", test_defaults);
     g_test_add_func("/config/maildir", test_maildir);
     g_test_add_func("/config/everything", test_everything);
+    g_test_add_func("/config/pop3", test_pop3);
+    g_test_add_func("/config/tunnel-protocol", test_tunnel_protocol);
     g_test_add_func("/config/bad", test_bad);
     g_test_add_func("/config/auth", test_auth);
     g_test_add_func("/config/permissions", test_permissions);

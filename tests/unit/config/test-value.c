@@ -72,7 +72,7 @@ static void test_urls(void)
         g_autoptr(GError) error = NULL;
         g_autofree char *user = NULL;
 
-        config_value_imap_url(good_urls[i].url, endpoint, &user, &error);
+        config_value_url(good_urls[i].url, &config_scheme_imap, endpoint, &user, &error);
         g_assert_no_error(error);
         g_assert_cmpint(endpoint->security, ==, good_urls[i].security);
         g_assert_cmpstr(endpoint->host, ==, good_urls[i].host);
@@ -84,10 +84,43 @@ static void test_urls(void)
         g_autoptr(GError) error = NULL;
         g_autofree char *user = NULL;
 
-        if (config_value_imap_url(bad_urls[i], endpoint, &user, &error))
+        if (config_value_url(bad_urls[i], &config_scheme_imap, endpoint, &user, &error))
             g_error("taken for a URL: %s", bad_urls[i]);
         g_assert_error(error, MAIL_ERROR, MAIL_ERROR_INVALID);
         g_assert_null(user);
+    }
+}
+
+/* The two protocols differ in names and ports alone. */
+static void test_pop3_urls(void)
+{
+    static const struct {
+        const char *url;
+        Security security;
+        guint port;
+    } good[] = {
+        {"pop3s://ali@h", SECURITY_TLS, 995},
+        {"POP3://ali@h", SECURITY_STARTTLS, 110},
+        {"pop3+plain://ali@[::1]", SECURITY_PLAIN, 110},
+        {"pop3s://ali@h:1995/", SECURITY_TLS, 1995},
+    };
+    static const char *const bad[] = {"imaps://h", "pop://h", "pop3ss://h", "pop3s:/h", "pop3",
+                                      "pop3+plain://h", NULL};
+
+    for (guint i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_autoptr(Endpoint) endpoint = g_new0(Endpoint, 1);
+        g_autofree char *user = NULL;
+
+        g_assert_true(config_value_url(good[i].url, &config_scheme_pop3, endpoint, &user, NULL));
+        g_assert_cmpint(endpoint->security, ==, good[i].security);
+        g_assert_cmpuint(endpoint->port, ==, good[i].port);
+        g_assert_cmpstr(user, ==, "ali");
+    }
+    for (const char *const *url = bad; *url; url++) {
+        g_autoptr(Endpoint) endpoint = g_new0(Endpoint, 1);
+        g_autofree char *user = NULL;
+
+        g_assert_false(config_value_url(*url, &config_scheme_pop3, endpoint, &user, NULL));
     }
 }
 
@@ -98,9 +131,10 @@ static void test_describe(void)
         g_autoptr(Endpoint) again = g_new0(Endpoint, 1);
         g_autofree char *user = NULL, *no_user = NULL, *text = NULL;
 
-        g_assert_true(config_value_imap_url(good_urls[i].url, endpoint, &user, NULL));
+        g_assert_true(
+            config_value_url(good_urls[i].url, &config_scheme_imap, endpoint, &user, NULL));
         text = endpoint_describe(endpoint, "imap");
-        g_assert_true(config_value_imap_url(text, again, &no_user, NULL));
+        g_assert_true(config_value_url(text, &config_scheme_imap, again, &no_user, NULL));
         g_assert_cmpstr(again->host, ==, endpoint->host);
         g_assert_cmpuint(again->port, ==, endpoint->port);
         g_assert_cmpint(again->security, ==, endpoint->security);
@@ -170,6 +204,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/value/urls", test_urls);
+    g_test_add_func("/value/pop3-urls", test_pop3_urls);
     g_test_add_func("/value/describe", test_describe);
     g_test_add_func("/value/sizes", test_sizes);
     g_test_add_func("/value/durations", test_durations);
