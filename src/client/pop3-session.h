@@ -30,10 +30,10 @@ typedef struct Pop3Session Pop3Session;
 /* Called on the session's thread, from within the functions below; each may be NULL.  None may
  * call back into the session.
  *
- * For each RETR and TOP that succeeds: begin(), data() any number of times, end() with no error. Only
- * then the message is whole (of TOP: the part that was asked for).  One that the server refuses:
- * end() alone, with the error.  The same for DELE: end() alone.  When the connection breaks, there
- * is no end(), and the function that was called fails. */
+ * For each RETR and TOP that succeeds: begin(), data() any number of times, end() with no error.
+ * Only then the message is whole (of TOP: the part that was asked for).  One that the server
+ * refuses: end() alone, with the error.  The same for DELE: end() alone.  When the connection
+ * breaks, there is no end(), and the function that was called fails. */
 typedef struct {
     void (*begin)(gpointer user, guint32 number);
     void (*data)(gpointer user, const void *data, gsize length);
@@ -158,3 +158,6 @@ struct NetStream *pop3_session_stream(Pop3Session *session);    /* borrowed; NUL
 /* Octets on the wire, and commands, so far. */
 void pop3_session_octets(const Pop3Session *session, guint64 *ret_in, guint64 *ret_out);
 guint64 pop3_session_commands(const Pop3Session *session);
+
+/* Where wire logs of all connections go (net/stream.h).  Once, before any thread. */
+void pop3_session_set_wirelog(const char *directory);

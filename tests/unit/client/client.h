@@ -6,12 +6,14 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "client/imap-session.h"
+#include "client/pop3-session.h"
 
 typedef struct {
     Broker broker;
     const Conversation *conversation;
     Server *server;
-    ImapSession *session;
+    ImapSession *session; /* or */
+    Pop3Session *pop3;
     GPtrArray *log;
     GString *body;
     GQueue *sent; /* commands that are not waited for yet */

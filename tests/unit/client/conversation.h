@@ -83,6 +83,28 @@ static inline void add_step(Conversation *conversation, int kind, const char *te
     g_array_append_val(conversation->steps, step);
 }
 
+static inline gboolean conversation_is_pop3(const char *file)
+{
+    return g_str_has_prefix(file, "pop3-");
+}
+
+/* The same for POP3, where capabilities are separated by ", ". */
+static inline void add_pop3_login(Conversation *conversation, const char *capabilities,
+                                  guint line)
+{
+    g_auto(GStrv) lines = g_strsplit(capabilities + strspn(capabilities, " "), ", ", -1);
+
+    g_ptr_array_add(conversation->actions, g_strdup("open"));
+    add_step(conversation, SERVER_HEARS, "STAT", line);
+    add_step(conversation, SERVER_SAYS, "+OK 0 0", line);
+    add_step(conversation, SERVER_HEARS, "CAPA", line);
+    add_step(conversation, SERVER_SAYS, "+OK", line);
+    for (char **cap = lines; *cap; cap++)
+        add_step(conversation, SERVER_SAYS, *cap, line);
+    add_step(conversation, SERVER_SAYS, ".", line);
+    conversation->n_prelude = conversation->steps->len;
+}
+
 /* "login CAPABILITIES": a session that is open, by a tunnel to a server that asks nothing. */
 static inline void add_login(Conversation *conversation, const char *capabilities, guint line)
 {
@@ -124,6 +146,8 @@ static inline void add_line(Conversation *conversation, const char *file, const 
         g_ptr_array_add(conversation->expected, g_strdup(text + 2));
     else if (g_str_has_prefix(text, "with "))
         add_settings(conversation, text + 5);
+    else if (g_str_has_prefix(text, "login") && conversation_is_pop3(file))
+        add_pop3_login(conversation, text + 5, line);
     else if (g_str_has_prefix(text, "login"))
         add_login(conversation, text + 5, line);
     else
