@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "base/limits.h"
 #include "client/imap-probe.h"
+#include "client/pop3-probe.h"
 #include "store/maildir.h"
 
 #include <stdio.h>
@@ -87,11 +88,11 @@ static int check_maildir(const ConfigAccount *account)
     return EX_OK;
 }
 
-/* -- All --------------------------------------------------------------------------------------- */
+/* -- A server ---------------------------------------------------------------------------------- */
 
-static int check_server(const ConfigAccount *account, Broker *broker)
+static gboolean check_imap(const ConfigAccount *account, Broker *broker, GError **error)
 {
-    ImapSessionParams params = {
+    const ImapSessionParams params = {
         .account = account->id,
         .number = 1,
         .endpoint = account->endpoint,
@@ -101,11 +102,37 @@ static int check_server(const ConfigAccount *account, Broker *broker)
         .compress = FALSE,
         .broker = broker,
     };
-    g_autofree char *server = endpoint_describe(account->endpoint, "imap");
+
+    return imap_probe_run(&params, print_step, NULL, error);
+}
+
+static gboolean check_pop3(const ConfigAccount *account, Broker *broker, GError **error)
+{
+    const Pop3SessionParams params = {
+        .account = account->id,
+        .number = 1,
+        .endpoint = account->endpoint,
+        .user = account->user,
+        .auth = account->auth,
+        .is_token = config_uses_token(account),
+        .broker = broker,
+    };
+
+    return pop3_probe_run(&params, print_step, NULL, error);
+}
+
+static int check_account(const ConfigAccount *account, Broker *broker)
+{
+    gboolean is_pop3 = account->protocol == CONFIG_POP3;
+    g_autofree char *server = NULL;
     g_autoptr(GError) error = NULL;
 
+    if (account->protocol == CONFIG_MAILDIR)
+        return check_maildir(account);
+    server = endpoint_describe(account->endpoint, is_pop3 ? "pop3" : "imap");
     printf("%s  %s\n", account->id, server);
-    return imap_probe_run(&params, print_step, NULL, &error) ? EX_OK : cli_exit_code(error);
+    return (is_pop3 ? check_pop3 : check_imap)(account, broker, &error) ? EX_OK
+                                                                        : cli_exit_code(error);
 }
 
 /* The accounts that are named, or all.  All are checked; the first failure is the exit code. */
@@ -118,9 +145,7 @@ static int check_accounts(int n, char **ids, const Config *config, Broker *broke
         g_autoptr(GError) error = NULL;
         const ConfigAccount *account = n > 0 ? config_find(config, ids[i], &error)
                                              : g_ptr_array_index(config->accounts, i);
-        int this_code = !account            ? cli_fail_config(error)
-                        : account->endpoint ? check_server(account, broker)
-                                            : check_maildir(account);
+        int this_code = account ? check_account(account, broker) : cli_fail_config(error);
 
         code = code ? code : this_code;
     }
