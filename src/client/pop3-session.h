@@ -119,7 +119,7 @@ typedef enum { POP3_RETR, POP3_TOP, POP3_DELE } Pop3Task;
 
 /* Puts a command in flight; its answer comes to the handler, in the order of the commands, from
  * within this or any later call.  @n_lines: of the body, for TOP.  Up to 32 RETR or 128 others may
- * be outstanding with PIPELINING, none without: one more waits until there is room.  What is in
+ * be outstanding with PIPELINING, one without: one more waits until there is room.  What is in
  * flight can only be given up by ending the session. */
 gboolean pop3_session_send(Pop3Session *session, Pop3Task task, guint32 number, guint32 n_lines,
                            GError **error);
