@@ -15,7 +15,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 from bed import account as accounts
 from bed import certs as certificates
-from bed import cyrus, dovecot, judge as judges, mount, scripted, system
+from bed import cyrus, dovecot, judge as judges, mount, pop3_account, scripted, scripted_pop3, \
+    system
 
 TEST_SECONDS = 120
 
@@ -108,6 +109,34 @@ def judge(account):
     made = judges.Judge(account)
     yield made
     made.close()
+
+
+@pytest.fixture
+def maildrop(request, servers):
+    """A fresh POP3 account behind a proxy, and poplib's eyes on it; on Dovecot, or as the test is
+    parametrized: full, poor, bare, cyrus."""
+    variant = getattr(request, "param", "full")
+    if variant == "cyrus" and cyrus.missing():
+        pytest.skip(cyrus.missing())
+    made = pop3_account.make(servers, variant)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def scripted_pop3_server():
+    """A factory of scripted POP3 servers: of Messages, or of octets."""
+    made = []
+
+    def make(drop=(), **more):
+        drop = list(drop)
+        if drop and isinstance(drop[0], bytes):
+            drop = scripted_pop3.messages(drop)
+        made.append(scripted_pop3.ScriptedPop3Server(drop, **more))
+        return made[-1]
+    yield make
+    for server in made:
+        server.close()
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
-"""Cyrus IMAP: a server of another family (OBJECTID, SCRAM with channel binding; no NOTIFY).
+"""Cyrus IMAP: a server of another family (OBJECTID, SCRAM with channel binding; no NOTIFY), and
+its POP3 server (APOP).
 
 Debian's Cyrus cannot be installed beside Dovecot, so tests/run unpacks it without installing it;
 MAILFS_TEST_UNPACKED names that folder.  It runs from there, as an ordinary user.
 """
 import imaplib
 import os
+import poplib
 import subprocess
 
 from . import system
@@ -32,6 +34,7 @@ sasl_mech_list: PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256 SCRAM-SHA-1
 tls_server_cert: {cert}
 tls_server_key: {key}
 imapidlepoll: 1
+popminpoll: 0
 specialusealways: yes
 expunge_mode: immediate
 delete_mode: immediate
@@ -45,6 +48,8 @@ START {{
 SERVICES {{
   imap cmd="{bin}/imapd -C {folder}/imapd.conf" listen="127.0.0.1:{port}" prefork=1
   imaps cmd="{bin}/imapd -C {folder}/imapd.conf -s" listen="127.0.0.1:{tls_port}" prefork=0
+  pop3 cmd="{bin}/pop3d -C {folder}/imapd.conf" listen="127.0.0.1:{pop3_port}" prefork=0
+  pop3s cmd="{bin}/pop3d -C {folder}/imapd.conf -s" listen="127.0.0.1:{pop3_tls_port}" prefork=0
 }}
 DAEMON {{
   idled cmd="{bin}/idled -C {folder}/imapd.conf"
@@ -54,8 +59,9 @@ DAEMON {{
 
 def missing():
     """Why Cyrus cannot run here, or None."""
-    if not os.path.exists(os.path.join(UNPACKED, "usr/lib/cyrus/bin/imapd")):
-        return "Cyrus is not unpacked (tests/run does it)"
+    for name in ("imapd", "pop3d"):
+        if not os.path.exists(os.path.join(UNPACKED, "usr/lib/cyrus/bin", name)):
+            return "Cyrus is not unpacked (tests/run does it)"
     return None
 
 
@@ -68,13 +74,16 @@ class Cyrus:
         self.folder = system.make_folder(str(folder))
         self.port = system.free_port()
         self.tls_port = system.free_port()
+        self.pop3_port = system.free_port()
+        self.pop3_tls_port = system.free_port()
         self.process = None
         for name in ("db", "proc", "ptclient", "socket", "log", "sieve", "lock", "msg"):
             os.makedirs(os.path.join(self.folder, "conf", name))
         os.makedirs(os.path.join(self.folder, "spool"))
         values = {"folder": self.folder, "user": system.USER, "group": system.group_name(),
                   "cert": certs.pem("good"), "key": certs.key("good"), "port": self.port,
-                  "tls_port": self.tls_port, "bin": UNPACKED + "/usr/lib/cyrus/bin"}
+                  "tls_port": self.tls_port, "pop3_port": self.pop3_port,
+                  "pop3_tls_port": self.pop3_tls_port, "bin": UNPACKED + "/usr/lib/cyrus/bin"}
         for name, text in (("imapd.conf", SETTINGS), ("cyrus.conf", SERVICES)):
             with open(os.path.join(self.folder, name), "w", encoding="ascii") as f:
                 f.write(text.format(**values))
@@ -113,12 +122,23 @@ class Cyrus:
     def connect(self, user):
         return self._login(user)
 
+    def connect_pop3(self, user):
+        pop3 = poplib.POP3("127.0.0.1", self.pop3_port, timeout=30)
+        pop3.user(user)
+        pop3.pass_(PASSWORD)
+        return pop3
+
     def stop(self):
         system.stop(self.process)
 
     def url(self, scheme="imap+plain"):
         port = self.tls_port if scheme == "imaps" else self.port
         return "%s://%s:%d" % (scheme, "localhost" if scheme != "imap+plain" else "127.0.0.1",
+                               port)
+
+    def pop3_url(self, scheme="pop3+plain"):
+        port = self.pop3_tls_port if scheme == "pop3s" else self.pop3_port
+        return "%s://%s:%d" % (scheme, "localhost" if scheme != "pop3+plain" else "127.0.0.1",
                                port)
 
     def wire_name(self, shown):

@@ -5,11 +5,14 @@ bare  advertises IMAP4rev1 and nothing else
 ns    separator '.', everything below the prefix INBOX.
 small full, with room for 64 KiB of mail
 
+Each speaks POP3, too: TLS, STLS and, for us on loopback, clear text.
+
 Any user name works, with the password PASSWORD, and has an empty Maildir: a test takes a fresh
 name and so has mail of its own without a server of its own.
 """
 import imaplib
 import os
+import poplib
 import subprocess
 
 from . import mail, system
@@ -18,7 +21,7 @@ PASSWORD = 'open"sesame'
 IMAP = "/usr/lib/dovecot/imap"
 
 CONFIG = """\
-protocols = imap
+protocols = imap pop3
 listen = 127.0.0.1
 base_dir = {folder}/run
 state_dir = {folder}/state
@@ -78,6 +81,19 @@ service imap-login {{
 service imap {{
   process_limit = 512
 }}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    port = {pop3_port}
+  }}
+  inet_listener pop3s {{
+    port = {pop3_tls_port}
+    ssl = yes
+  }}
+}}
+service pop3 {{
+  process_limit = 512
+}}
 service anvil {{
   chroot =
   # no longer and longer pauses for one address: all tests come from the same
@@ -120,6 +136,8 @@ class Dovecot:
         self.prefix = VARIANTS[variant]["prefix"]
         self.port = system.free_port()
         self.tls_port = system.free_port()
+        self.pop3_port = system.free_port()
+        self.pop3_tls_port = system.free_port()
         self.process = None
         for name in ("run", "state", "home"):
             os.makedirs(os.path.join(self.folder, name))
@@ -128,7 +146,8 @@ class Dovecot:
             f.write(CONFIG.format(
                 folder=self.folder, variant=variant, user=system.USER, uid=system.UID,
                 gid=system.GID, group=system.group_name(), port=self.port,
-                tls_port=self.tls_port, password=PASSWORD, cert=certs.pem("good"),
+                tls_port=self.tls_port, pop3_port=self.pop3_port,
+                pop3_tls_port=self.pop3_tls_port, password=PASSWORD, cert=certs.pem("good"),
                 key=certs.key("good"), **VARIANTS[variant]))
         system.give(self.folder)
         self.start()
@@ -139,6 +158,7 @@ class Dovecot:
             system.as_user([system.need("dovecot"), "-F", "-c", self.config]),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
         system.wait_port(self.port, self.process)
+        system.wait_port(self.pop3_port, self.process)
 
     def stop(self):
         system.stop(self.process)
@@ -157,6 +177,18 @@ class Dovecot:
         imap = imaplib.IMAP4("127.0.0.1", self.port)
         imap.login(user, PASSWORD)
         return imap
+
+    def pop3_url(self, scheme="pop3+plain"):
+        port = self.pop3_tls_port if scheme == "pop3s" else self.pop3_port
+        return "%s://%s:%d" % (scheme, "localhost" if scheme != "pop3+plain" else "127.0.0.1",
+                               port)
+
+    def connect_pop3(self, user):
+        """Another client: a poplib connection, logged in."""
+        pop3 = poplib.POP3("127.0.0.1", self.pop3_port, timeout=30)
+        pop3.user(user)
+        pop3.pass_(PASSWORD)
+        return pop3
 
     def wire_name(self, shown):
         """The server's name of a mailbox that the mount shows as "A/B"."""

@@ -175,11 +175,16 @@ class Proxy:
                 self.n_connections += 1
                 number = self.n_connections
                 self.open |= {client, server}
-            reader = CommandReader(lambda line, n=number: self._note(n, line))
+            up, down = self._watch(number)
             threading.Thread(target=self._copy, daemon=True,
-                             args=(client, server, UP, reader.feed, None)).start()
+                             args=(client, server, UP, up, None)).start()
             threading.Thread(target=self._copy, daemon=True,
-                             args=(server, client, DOWN, self._count, self.cut_after)).start()
+                             args=(server, client, DOWN, down, self.cut_after)).start()
+
+    def _watch(self, number):
+        """Two functions that see what passes on this connection, from the client and from the
+        server."""
+        return CommandReader(lambda line: self._note(number, line)).feed, self._count
 
     def _note(self, number, line):
         with self.lock:
@@ -211,11 +216,13 @@ class Proxy:
             lines, newline, held = (held + data).rpartition(b"\n")
             yield self.keep_back.sub(b"", lines) + newline
 
-    def _copy(self, source, sink, direction, see, limit):
+    def _pieces(self, source, direction):
         if direction == DOWN and self.keep_back:
-            pieces = self._whole_lines(source)
-        else:
-            pieces = iter(lambda: source.recv(CHUNK), b"")
+            return self._whole_lines(source)
+        return iter(lambda: source.recv(CHUNK), b"")
+
+    def _copy(self, source, sink, direction, see, limit):
+        pieces = self._pieces(source, direction)
         try:
             for data in pieces:
                 while self.frozen:

@@ -1,0 +1,119 @@
+"""A fresh, empty maildrop on one of the servers, and another POP3 client's hands on it: Python's
+poplib, which shares no code with the program and says what is there.
+"""
+import contextlib
+import poplib
+
+from . import account as accounts
+from . import cyrus, dovecot, mail, pop3_proxy, system
+
+poplib._MAXLINE = 1 << 24  # pylint: disable=protected-access
+
+
+def see(pop3):
+    """{UIDL: octets} by a poplib connection, in the order of the message numbers."""
+    found = {}
+    for line in pop3.uidl()[1]:
+        number, _, uidl = line.decode("latin-1").partition(" ")
+        assert uidl not in found, "two messages have the UIDL " + uidl
+        found[uidl] = retrieve(pop3, int(number))
+    return found
+
+
+def retrieve(pop3, number):
+    """A message's octets, with CRLF as they went over the wire."""
+    return b"".join(line + b"\r\n" for line in pop3.retr(number)[1])
+
+
+def on_wire(data):
+    """What a POP3 server sends of a message: lines, each of which ends in CRLF."""
+    data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    return data if data.endswith(b"\r\n") else data + b"\r\n"
+
+
+class Eyes:
+    """What somebody who can log in by poplib sees; log_in() is the heir's."""
+
+    def log_in(self):
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def session(self):
+        """A session of another client, which ends with QUIT."""
+        pop3 = self.log_in()
+        try:
+            yield pop3
+            pop3.quit()
+        finally:
+            pop3.close()
+
+    def see(self):
+        with self.session() as pop3:
+            return see(pop3)
+
+    def data(self):
+        """The messages' octets, in the server's order."""
+        return list(self.see().values())
+
+    def take_away(self, *datas):
+        """Another client removes these messages."""
+        with self.session() as pop3:
+            wanted = list(map(on_wire, datas))
+            for number, data in enumerate(see(pop3).values(), 1):
+                if data in wanted:
+                    pop3.dele(number)
+
+    def wait(self, messages, seconds=10):
+        """Waits until the maildrop has these messages and no others."""
+        wanted = sorted(map(on_wire, messages))
+
+        def same():
+            try:
+                found = sorted(self.data())
+            except poplib.error_proto as error:  # somebody else is in
+                raise OSError(str(error)) from error
+            assert found == wanted, "%d messages where %d are wanted" % (len(found), len(wanted))
+            return True
+        system.wait_for(same, "the messages of the maildrop", seconds)
+
+
+class Pop3Account(accounts.Account, Eyes):
+    """On a Dovecot."""
+
+    def pop3_proxy(self, without=()):
+        """Puts a proxy between the mount and the server; gives it."""
+        self.proxy = pop3_proxy.Pop3Proxy(self.server.pop3_port, without)
+        return self.proxy
+
+    def through_proxy(self, keep_back=None):
+        raise NotImplementedError("that one is for IMAP")
+
+    def keys(self):
+        url = self.proxy.url() if self.proxy else self.server.pop3_url()
+        return {"pop3": url, "user": self.user, "password": self.password}
+
+    def log_in(self):
+        return self.server.connect_pop3(self.user)
+
+
+class CyrusPop3Account(Pop3Account):
+    def __init__(self, server):
+        super().__init__(server, cyrus.PASSWORD)
+        server.add_user(self.user)
+
+    def deliver(self, data, name="INBOX", flags="", date=mail.EPOCH):
+        imap = self.connect()
+        mail.append(imap, name, data, None, date)
+        imap.logout()
+
+
+def make(servers, variant):
+    """full: Dovecot; poor: without PIPELINING and TOP; bare: and without CAPA; cyrus."""
+    if variant == "cyrus":
+        made = CyrusPop3Account(servers.get("cyrus"))
+    else:
+        made = Pop3Account(servers.get("full"), dovecot.PASSWORD)
+    made.pop3_proxy({"poor": {"PIPELINING", "TOP"},
+                     "bare": {"PIPELINING", "TOP", "CAPA"}}.get(variant, ()))
+    made.kind = variant
+    return made
