@@ -15,8 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 from bed import account as accounts
 from bed import certs as certificates
-from bed import cyrus, dovecot, judge as judges, mount, pop3_account, scripted, scripted_pop3, \
-    system
+from bed import cyrus, dovecot, judge as judges, mount, pop3_account, scripted, scripted_pop3
 
 TEST_SECONDS = 120
 

@@ -41,7 +41,7 @@ def test_every_octet_is_the_servers(maildrop, mounts):
             maildrop.deliver(data)
     truth = sorted(maildrop.data())
     mount = mounts(maildrop).start().online()
-    assert "INBOX" in os.listdir(mount.path) and set(os.listdir(mount.path)) <= {"INBOX", "Trash"}
+    assert {"INBOX"} <= set(os.listdir(mount.path)) <= {"INBOX", "Trash"}
     assert os.path.isdir(mount.path + "/.mailfs")
     assert shown(mount) == truth
     for name in os.listdir(mount.path + "/INBOX"):

@@ -8,6 +8,8 @@ import time
 
 from . import mount, pop3_account, system
 
+MONTH = 30 * 86400
+
 
 def path_of(mounted, n, mailbox="INBOX"):
     """Where mail.numbered(n) is shown: its name is made of its subject."""
@@ -85,8 +87,8 @@ def error_of(function, *arguments):
 
 def live_through(mounted, days):
     """As if these days had passed since the last start, for a program that is not running: each
-    time in its tables that is of today becomes so much older.  No message of the tests is from
-    today."""
+    time in its tables that is of the last month becomes so much older.  No message of the tests
+    is from there."""
     now = time.time()
     for where, _, names in os.walk(mounted.folder):
         for name in names:
@@ -107,6 +109,6 @@ def _make_older(path, now, seconds):
                 db.execute('UPDATE OR IGNORE "{0}" SET "{1}" = "{1}" - ? WHERE'
                            ' typeof("{1}") IN (\'integer\', \'real\') AND'
                            ' "{1}" BETWEEN ? AND ?'.format(table, column),
-                           (seconds * unit, int((now - 3600) * unit), int((now + 60) * unit)))
+                           (seconds * unit, int((now - MONTH) * unit), int((now + 60) * unit)))
     db.commit()
     db.close()
