@@ -22,8 +22,7 @@ FREE_SECONDS = 8  # "a few seconds" after the last use
 
 
 def fill(maildrop, n, first=0):
-    for i in range(first, first + n):
-        maildrop.deliver(mail.numbered(i))
+    maildrop.deliver_all([mail.numbered(i) for i in range(first, first + n)])
 
 
 def wait_idle(maildrop):
@@ -285,13 +284,12 @@ class TestNames:
 
     @EVERYWHERE
     def test_legal_unique_readable(self, maildrop, mounts):
-        for data in mail.SPECIAL.values():
-            if maildrop.kind != "cyrus" or data.isascii():
-                maildrop.deliver(data)
-        n = len(maildrop.see())
+        given = [data for data in mail.SPECIAL.values()
+                 if maildrop.kind != "cyrus" or data.isascii()]
+        maildrop.deliver_all(given)
         mount = mounts(maildrop, charset_fallback="windows-1256").start().online()
         names = os.listdir(mount.path + "/INBOX")
-        assert len(names) == n
+        assert len(names) == len(given)
         for name in names:
             assert len(name.encode("utf-8")) <= 200
             assert name == unicodedata.normalize("NFC", name)
@@ -299,8 +297,8 @@ class TestNames:
             bad = [c for c in name if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs")
                    or c in "/ \u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f"]
             assert not bad, name
-        for part in ("نامه" + mail.ZWNJ + "های-تازه", "تقرير-الربع-الثاني", "no-subject",
-                     "one-two-three", "سلام"):
+        parts = ["تقرير-الربع-الثاني", "no-subject", "one-two-three", "سلام"]
+        for part in parts + (["نامه" + mail.ZWNJ + "های-تازه"] if maildrop.kind != "cyrus" else []):
             assert any(part in name for name in names), part
 
 

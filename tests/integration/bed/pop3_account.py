@@ -3,26 +3,42 @@ poplib, which shares no code with the program and says what is there.
 """
 import contextlib
 import poplib
+import re
 
 from . import account as accounts
 from . import cyrus, dovecot, mail, pop3_proxy, system
 
 poplib._MAXLINE = 1 << 24  # pylint: disable=protected-access
+WINDOW = 30  # commands on their way at once
 
 
 def see(pop3):
     """{UIDL: octets} by a poplib connection, in the order of the message numbers."""
+    known = dict(line.decode("latin-1").split(" ", 1) for line in pop3.uidl()[1])
+    assert len(set(known.values())) == len(known), "two messages have the same UIDL"
     found = {}
-    for line in pop3.uidl()[1]:
-        number, _, uidl = line.decode("latin-1").partition(" ")
-        assert uidl not in found, "two messages have the UIDL " + uidl
-        found[uidl] = retrieve(pop3, int(number))
+    numbers = list(known)
+    for first in range(0, len(numbers), WINDOW):
+        some = numbers[first:first + WINDOW]
+        # at once: one by one, Cyrus takes 40 ms for each (it has Nagle's algorithm on)
+        pop3.sock.sendall(b"".join(b"RETR %d\r\n" % int(number) for number in some))
+        for number in some:
+            found[known[number]] = octets(pop3._getlongresp()[1])  # pylint: disable=W0212
     return found
 
 
 def retrieve(pop3, number):
     """A message's octets, with CRLF as they went over the wire."""
-    return b"".join(line + b"\r\n" for line in pop3.retr(number)[1])
+    return octets(pop3.retr(number)[1])
+
+
+def octets(lines):
+    return b"".join(line + b"\r\n" for line in lines)
+
+
+def subject(data):
+    match = re.search(rb"^Subject: ?(.{0,60})", data, re.M)
+    return match.group(1) if match else data[:60]
 
 
 def on_wire(data):
@@ -72,7 +88,8 @@ class Eyes:
                 found = sorted(self.data())
             except poplib.error_proto as error:  # somebody else is in
                 raise OSError(str(error)) from error
-            assert found == wanted, "%d messages where %d are wanted" % (len(found), len(wanted))
+            assert found == wanted, "%d messages where %d are wanted: %s" % (
+                len(found), len(wanted), [subject(data) for data in found])
             return True
         system.wait_for(same, "the messages of the maildrop", seconds)
 
@@ -88,6 +105,10 @@ class Pop3Account(accounts.Account, Eyes):
     def through_proxy(self, keep_back=None):
         raise NotImplementedError("that one is for IMAP")
 
+    def deliver_all(self, datas):
+        for data in datas:
+            self.deliver(data)
+
     def keys(self):
         url = self.proxy.url() if self.proxy else self.server.pop3_url()
         return {"pop3": url, "user": self.user, "password": self.password}
@@ -100,11 +121,27 @@ class CyrusPop3Account(Pop3Account):
     def __init__(self, server):
         super().__init__(server, cyrus.PASSWORD)
         server.add_user(self.user)
+        self.imap = None
 
     def deliver(self, data, name="INBOX", flags="", date=mail.EPOCH):
-        imap = self.connect()
-        mail.append(imap, name, data, None, date)
-        imap.logout()
+        self.imap = self.imap or self.connect()  # a login each time is slow
+        mail.append(self.imap, name, data, None, date)
+
+    def deliver_all(self, datas):
+        """By MULTIAPPEND (RFC 3502): Cyrus syncs its disk once then, and not for each."""
+        self.imap = self.imap or self.connect()
+        tag = self.imap._new_tag()  # pylint: disable=protected-access
+        self.imap.tagged_commands[tag] = None
+        self.imap.send(tag + b" APPEND INBOX" + b"".join(
+            b" %s {%d+}\r\n%s" % (mail.internaldate(mail.EPOCH).encode("ascii"), len(data), data)
+            for data in datas) + b"\r\n")
+        kind, answer = self.imap._command_complete("APPEND", tag)  # pylint: disable=protected-access
+        assert kind == "OK", answer
+
+    def close(self):
+        super().close()
+        if self.imap:
+            self.imap.logout()
 
 
 def make(servers, variant):

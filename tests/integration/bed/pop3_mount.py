@@ -48,8 +48,10 @@ def identity(path):
     return os.path.basename(path), os.stat(path).st_ino
 
 
-def data_folder(mounted, mailbox=""):
-    return os.path.join(mounted.folder, "data", "mailfs", mount.ACCOUNT, *mailbox.split("/"))
+def data_folder(mounted, mailbox=None):
+    """Where a mailbox is kept; without one, the account's folder."""
+    return os.path.join(mounted.folder, "data", "mailfs", mount.ACCOUNT,
+                        *(mailbox.split("/") if mailbox else ()))
 
 
 def stored(mounted, mailbox="INBOX"):

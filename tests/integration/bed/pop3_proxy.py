@@ -30,6 +30,10 @@ class Session:
         self.deepest = 0            # how many commands were on their way at once
         self.is_in = False          # logged in
 
+    def forget(self):
+        self.flights = self.deepest = 0
+        self.is_in = False
+
     def up(self, data):
         lines = (self.up_rest + data).split(b"\n")
         self.up_rest = lines.pop()
@@ -87,7 +91,8 @@ class Pop3Proxy(proxy.Proxy):
     def forget(self):
         super().forget()
         with self.lock:
-            self.seen = []
+            for each in self.seen:  # some of these may go on
+                each.forget()
 
     def verbs(self):
         """How often each command was sent, a Counter."""

@@ -465,7 +465,7 @@ class Conversation:
 
     def do_top(self, rest):
         number, _, n_lines = rest.partition(" ")
-        if "TOP" not in (self.server.capabilities or ["TOP"]):
+        if "TOP" not in map(str.upper, self.server.capabilities or ["TOP"]):
             self.send("-ERR I do not know that command")
             return
         found = self.one(number)
