@@ -104,7 +104,7 @@ def test_killed_at_each_step(binary, folder, change):
     def some(points):
         if not points:
             return
-        with world(binary, folder, len(points), change) as place:
+        with world(binary, folder, 2 * len(points), change) as place:
             for point in points:
                 pop3_faults.killed_at(place, change, point)
                 MET.add(point.partition(":")[0])

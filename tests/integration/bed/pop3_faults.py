@@ -258,13 +258,20 @@ def killed_after(world, change, seconds):
 
 
 def killed_at(world, change, point):
-    """The change, with a death at a fault point."""
+    """The change, with a death at a fault point, "NAME:NTH".  What happens behind an answer may be
+    done in fewer steps the next time: then it is another message, and the first passing."""
     n = world.take(change)
     world.mount.ask(point)
     answered = change.run(world, n)
-    assert world.mount.has_died(point), "%s was not met" % point
-    world.start()
+    if world.mount.has_died(point, 5):
+        world.start()
+        world.check(change, n, answered)
+        return
+    world.mount.ask("")
     world.check(change, n, answered)
+    name, _, nth = point.partition(":")
+    assert nth != "1", "%s was not met" % point
+    killed_at(world, change, name + ":1")
 
 
 def points_of(world, change):
