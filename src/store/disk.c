@@ -96,8 +96,8 @@ guint64 disk_next_item(Disk *disk, guint16 mailbox)
 
 /* -- Opening and closing ----------------------------------------------------------------------- */
 
-/* A process that was killed holds its locks until the last of its threads has left the kernel, which
- * one that waits for the disk does not do at once; and it may be started again by then. */
+/* A process that was killed holds its locks until the last of its threads has left the kernel,
+ * which one that waits for the disk does not do at once; and it may be started again by then. */
 enum { LOCK_PATIENCE_MS = 2000, LOCK_RETRY_US = 20000 };
 
 static gboolean take_lock(int fd)

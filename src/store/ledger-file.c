@@ -5,6 +5,7 @@
  *     CHECK K UID KEY                           one more key
  *     CHECK D KEY                               a key less
  *     CHECK F UID FLAGS KEYWORDS                flags and all keywords
+ *     CHECK S UID SIZE                          octets, as a server claims
  *     CHECK R UID                               an entry less
  *     CHECK N UIDNEXT                           UIDs below are given, whatever else is known
  *
@@ -75,12 +76,18 @@ void ledger_write_entry(Ledger *ledger, GString *out, const LedgerItem *item)
                            item->keys ? (const char *)item->keys->data : "");
     finish_line(out, start);
     ledger->n_lines++;
-    if (!entry->keywords)
-        return;
-    start = out->len;
-    g_string_append_printf(out, "F %u %u %s", entry->uid, entry->flags, entry->keywords);
-    finish_line(out, start);
-    ledger->n_lines++;
+    if (entry->keywords) {
+        start = out->len;
+        g_string_append_printf(out, "F %u %u %s", entry->uid, entry->flags, entry->keywords);
+        finish_line(out, start);
+        ledger->n_lines++;
+    }
+    if (entry->size) {
+        start = out->len;
+        g_string_append_printf(out, "S %u %" G_GUINT64_FORMAT, entry->uid, entry->size);
+        finish_line(out, start);
+        ledger->n_lines++;
+    }
 }
 
 /* Decimal digits and a blank (or the line's end); moves @p behind them. */
@@ -153,6 +160,7 @@ static gboolean apply(Ledger *ledger, const char *line)
     const char *p = line + 2;
     guint32 uid;
     guint16 flags;
+    guint64 size;
 
     if (!line[0] || line[1] != ' ')
         return FALSE;
@@ -167,6 +175,9 @@ static gboolean apply(Ledger *ledger, const char *line)
     case 'F':
         return take_uid(&p, &uid) && take_flags(&p, &flags) &&
                strlen(p) <= LEDGER_MAX_KEYWORDS && ledger_put_flags(ledger, uid, flags, p);
+    case 'S':
+        return take_uid(&p, &uid) && take_number(&p, G_MAXINT64, &size) &&
+               ledger_put_size(ledger, uid, size);
     case 'R':
         return take_uid(&p, &uid) && ledger_drop(ledger, uid);
     case 'N':

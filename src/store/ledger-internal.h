@@ -46,6 +46,7 @@ gboolean ledger_put(Ledger *ledger, const LedgerEntry *entry, const char *key);
 gboolean ledger_put_key(Ledger *ledger, guint32 uid, const char *key);
 void ledger_drop_key(Ledger *ledger, const char *key);
 gboolean ledger_put_flags(Ledger *ledger, guint32 uid, guint16 flags, const char *keywords);
+gboolean ledger_put_size(Ledger *ledger, guint32 uid, guint64 size);
 gboolean ledger_drop(Ledger *ledger, guint32 uid);
 
 /* One more line of ledger->pending. */

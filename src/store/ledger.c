@@ -136,6 +136,16 @@ gboolean ledger_put_flags(Ledger *ledger, guint32 uid, guint16 flags, const char
     return TRUE;
 }
 
+gboolean ledger_put_size(Ledger *ledger, guint32 uid, guint64 size)
+{
+    LedgerItem *item = ledger_item(ledger, uid);
+
+    if (!item)
+        return FALSE;
+    item->entry.size = size;
+    return TRUE;
+}
+
 gboolean ledger_drop(Ledger *ledger, guint32 uid)
 {
     LedgerItem *item = ledger_item(ledger, uid);
@@ -272,6 +282,17 @@ gboolean ledger_set_flags(Ledger *ledger, guint32 uid, guint16 flags, const char
         return FALSE;
     ledger_put_flags(ledger, uid, flags, kept);
     ledger_write(ledger, "F %u %u %s", uid, flags, kept ? kept : "");
+    return TRUE;
+}
+
+gboolean ledger_set_size(Ledger *ledger, guint32 uid, guint64 size)
+{
+    const LedgerEntry *entry = ledger_find_uid(ledger, uid);
+
+    if (!entry || entry->size == size)
+        return FALSE;
+    ledger_put_size(ledger, uid, size);
+    ledger_write(ledger, "S %u %" G_GUINT64_FORMAT, uid, size);
     return TRUE;
 }
 

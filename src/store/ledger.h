@@ -33,6 +33,7 @@ typedef struct {
     const char *keywords; /* blank-separated, or NULL */
     gint64 date;          /* INTERNALDATE, Unix time */
     gint64 first_seen;    /* Unix time */
+    guint64 size;         /* as a server claims it; 0: not known, or told by the file */
 } LedgerEntry;
 
 /* A file name for the ledger of the mailbox @wire: hexadecimal digits and ".ledger".  The caller
@@ -76,6 +77,8 @@ void ledger_remove_key(Ledger *ledger, const char *key);
 /* @keywords: all that it has then; NULL for none.  Returns TRUE when that is a change.  Keywords
  * that are too long for a line are cut at a blank. */
 gboolean ledger_set_flags(Ledger *ledger, guint32 uid, guint16 flags, const char *keywords);
+/* Returns TRUE when that is a change. */
+gboolean ledger_set_size(Ledger *ledger, guint32 uid, guint64 size);
 void ledger_remove_uid(Ledger *ledger, guint32 uid); /* an unknown one is fine */
 
 /* All changes are durable (fdatasync).  When it fails for want of space it may be called again;

@@ -6,10 +6,9 @@
  *
  * "Online" means that the tree is there.  A disk that is not mounted is a server that is away.
  */
-#include "store/backend.h"
+#include "store/maildir-backend.h"
 #include "base/deadline.h"
 #include "base/error.h"
-#include "store/maildir-worker.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -29,7 +28,12 @@ typedef struct {
     JobQueue *queue;
     Cancel *wake; /* a job has come, or the end */
     GThread *thread;
-    MaildirWorker *worker; /* the thread's */
+    MaildirBackendParts parts; /* .path NULL: an account of its own */
+    char *path;                /* of parts */
+
+    GRecMutex entered;     /* who uses the worker */
+    MaildirWorker *worker;
+    GQueue *captured; /* or NULL */
 
     /* The thread's. */
     gboolean is_online, was_told;
@@ -87,6 +91,25 @@ static void post(Event *event, gpointer user)
     g_mutex_unlock(&backend->lock);
 }
 
+/* What the worker says. */
+static void on_worker_event(Event *event, gpointer user)
+{
+    MaildirBackend *backend = user;
+
+    if (backend->captured)
+        g_queue_push_tail(backend->captured, event);
+    else
+        post(event, backend);
+}
+
+static void post_changed(MaildirBackend *backend)
+{
+    Event *event = event_new(EVENT_CHANGED, NULL);
+
+    event->wire = g_strdup("");
+    post(event, backend);
+}
+
 static void post_link(MaildirBackend *backend, const GError *error)
 {
     MaildirTree *tree = maildir_worker_tree(backend->worker);
@@ -110,6 +133,15 @@ static void set_online(MaildirBackend *backend, const GError *error)
 
     if (backend->was_told && backend->is_online == is_online)
         return;
+    if (backend->parts.path) {
+        backend->was_told = TRUE;
+        backend->is_online = is_online;
+        if (is_online)
+            post_changed(backend);
+        else
+            backend->retry = deadline_in(RETRY_SECONDS);
+        return;
+    }
     backend->is_online = FALSE;
     post_link(backend, error);
     backend->is_online = is_online;
@@ -154,15 +186,19 @@ static void count(MaildirBackend *backend, JobKind kind)
 static void serve(MaildirBackend *backend, Job *job)
 {
     g_autoptr(GError) error = NULL;
-    Event *event;
+    gboolean is_passed_on = FALSE;
 
     count(backend, job->kind);
-    (void)maildir_worker_run(backend->worker, job, &error);
-    set_online(backend, mail_error_is(error, MAIL_ERROR_OFFLINE) ? error : NULL);
-    event = event_new(EVENT_DONE, job);
-    event->done = job;
-    event->error = g_steal_pointer(&error);
-    post(event, backend);
+    g_rec_mutex_lock(&backend->entered);
+    if (backend->parts.run)
+        (void)backend->parts.run(backend->worker, job, &is_passed_on, backend->parts.user, &error);
+    else
+        (void)maildir_worker_run(backend->worker, job, &error);
+    if (!is_passed_on) {
+        set_online(backend, mail_error_is(error, MAIL_ERROR_OFFLINE) ? error : NULL);
+        maildir_backend_done((Backend *)backend, job, error);
+    }
+    g_rec_mutex_unlock(&backend->entered);
 }
 
 /* TRUE when something has changed in the folders, which is looked at when it has settled. */
@@ -175,6 +211,7 @@ static gboolean has_changes(MaildirBackend *backend)
 
 static void look_for_changes(MaildirBackend *backend)
 {
+    g_rec_mutex_lock(&backend->entered);
     if (!has_changes(backend)) {
         backend->settled = DEADLINE_NEVER;
     } else if (backend->settled == DEADLINE_NEVER) {
@@ -183,6 +220,7 @@ static void look_for_changes(MaildirBackend *backend)
         backend->settled = DEADLINE_NEVER;
         maildir_worker_watch_read(backend->worker);
     }
+    g_rec_mutex_unlock(&backend->entered);
 }
 
 static Job *take_urgent(MaildirBackend *backend)
@@ -198,11 +236,13 @@ static Job *take_urgent(MaildirBackend *backend)
 static gboolean pause_work(gpointer user)
 {
     MaildirBackend *backend = user;
+    GQueue *captured = g_steal_pointer(&backend->captured);
     Job *job;
 
     look_for_changes(backend);
     while (!is_stopping(backend) && (job = take_urgent(backend)))
         serve(backend, job);
+    backend->captured = captured;
     return !is_stopping(backend);
 }
 
@@ -222,21 +262,24 @@ static void open_tree(MaildirBackend *backend)
     g_autoptr(GError) error = NULL;
 
     backend->retry = deadline_in(RETRY_SECONDS);
+    g_rec_mutex_lock(&backend->entered);
     (void)maildir_worker_open(backend->worker, &error);
+    g_rec_mutex_unlock(&backend->entered);
     set_online(backend, error);
 }
 
 static void wait_for_work(MaildirBackend *backend)
 {
-    gboolean is_settling = backend->settled != DEADLINE_NEVER;
-    struct pollfd fds[] = {
-        {.fd = cancel_fd(backend->wake), .events = POLLIN},
-        {.fd = is_settling ? -1 : maildir_worker_watch_fd(backend->worker), .events = POLLIN},
-    };
+    struct pollfd fds[] = {{.fd = cancel_fd(backend->wake), .events = POLLIN},
+                           {.fd = -1, .events = POLLIN}};
     Deadline until = backend->is_online ? DEADLINE_NEVER : backend->retry;
 
-    (void)poll(fds, G_N_ELEMENTS(fds),
-               deadline_poll_ms(deadline_earlier(until, backend->settled)));
+    g_rec_mutex_lock(&backend->entered);
+    if (backend->settled == DEADLINE_NEVER)
+        fds[1].fd = maildir_worker_watch_fd(backend->worker);
+    until = deadline_earlier(until, backend->settled);
+    g_rec_mutex_unlock(&backend->entered);
+    (void)poll(fds, G_N_ELEMENTS(fds), deadline_poll_ms(until));
 }
 
 static gpointer run(gpointer user)
@@ -261,21 +304,30 @@ static gpointer run(gpointer user)
 
 static Backend *start(const BackendParams *params)
 {
+    return maildir_backend_start(params, &(MaildirBackendParts){0});
+}
+
+Backend *maildir_backend_start(const BackendParams *params, const MaildirBackendParts *parts)
+{
     MaildirBackend *backend = g_new0(MaildirBackend, 1);
     g_autofree char *ledgers = g_build_filename(params->state_dir, "ledgers", NULL);
     MaildirWorkerParams worker = {
         .account = params->config->id,
-        .path = params->config->maildir,
+        .path = parts->path ? parts->path : params->config->maildir,
         .ledger_dir = ledgers,
         .charset_fallback = params->config->charset_fallback,
+        .creates = parts->path != NULL,
         .has_inbox = TRUE,
         .disk = params->disk,
-        .event = post,
+        .event = on_worker_event,
         .pause = pause_work,
         .user = backend,
     };
 
     backend->params = *params;
+    backend->parts = *parts;
+    backend->parts.path = backend->path = g_strdup(parts->path);
+    g_rec_mutex_init(&backend->entered);
     backend->context = g_main_context_ref_thread_default();
     backend->queue = job_queue_new();
     backend->wake = cancel_new();
@@ -318,7 +370,43 @@ static void stop(Backend *opaque)
     g_hash_table_unref(backend->counts);
     g_main_context_unref(backend->context);
     g_mutex_clear(&backend->lock);
+    g_rec_mutex_clear(&backend->entered);
+    g_free(backend->path);
     g_free(backend);
+}
+
+/* -- As a part of another ---------------------------------------------------------------------- */
+
+MaildirWorker *maildir_backend_enter(Backend *opaque)
+{
+    MaildirBackend *backend = (MaildirBackend *)opaque;
+
+    g_rec_mutex_lock(&backend->entered);
+    return backend->worker;
+}
+
+void maildir_backend_leave(Backend *opaque)
+{
+    g_rec_mutex_unlock(&((MaildirBackend *)opaque)->entered);
+}
+
+void maildir_backend_post(Backend *opaque, Event *event)
+{
+    post(event, opaque);
+}
+
+void maildir_backend_done(Backend *opaque, Job *job, const GError *error)
+{
+    Event *event = event_new(EVENT_DONE, job);
+
+    event->done = job;
+    event->error = error ? g_error_copy(error) : NULL;
+    post(event, opaque);
+}
+
+void maildir_backend_capture(Backend *opaque, GQueue *events)
+{
+    ((MaildirBackend *)opaque)->captured = events;
 }
 
 static void submit(Backend *opaque, Job *job)

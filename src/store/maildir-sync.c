@@ -172,13 +172,23 @@ static gboolean follow(const MaildirFolder *folder, Ledger *ledger, const Look *
     return add_arrivals(ledger, arrivals, sync->added, error);
 }
 
+void maildir_forget(Ledger *ledger, guint32 uid)
+{
+    g_autofree char *key = g_strdup(ledger_key(ledger, uid, MAILDIR_KEY));
+
+    if (key)
+        ledger_remove_key(ledger, key);
+    if (!ledger_key(ledger, uid, ""))
+        ledger_remove_uid(ledger, uid);
+}
+
 static void forget_vanished(Ledger *ledger, const UidSet *missing)
 {
     for (guint r = 0; r < uid_set_n_ranges(missing); r++) {
         UidRange range = uid_set_range(missing, r);
 
         for (guint64 uid = range.low; uid <= range.high; uid++)
-            ledger_remove_uid(ledger, (guint32)uid);
+            maildir_forget(ledger, (guint32)uid);
     }
 }
 

@@ -125,6 +125,42 @@ gboolean maildir_worker_deliver(MaildirWorker *worker, const char *wire,
     return TRUE;
 }
 
+gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 uid, int fd,
+                             guint64 size, GError **error)
+{
+    g_autoptr(MaildirFolder) folder = NULL;
+    g_autofree char *base = NULL, *key = NULL;
+    const LedgerEntry *entry;
+    MaildirDelivery delivery = {.fd = fd, .size = size};
+    MaildirState *state;
+    MaildirFile *file;
+
+    if (!maildir_worker_open(worker, error))
+        return FALSE;
+    folder = maildir_worker_enter(worker, wire, 0, &state, error);
+    if (!folder)
+        return FALSE;
+    if (ledger_key(state->ledger, uid, MAILDIR_KEY))
+        return TRUE;
+    entry = ledger_find_uid(state->ledger, uid);
+    if (!entry)
+        return mail_fail(error, MAIL_ERROR_GONE, "message %u is no longer in %s", uid, wire);
+    delivery.date = entry->date;
+    delivery.flags = entry->flags;
+    delivery.is_passed = message_has_keyword(entry->keywords, MESSAGE_PASSED);
+    file = maildir_folder_deliver(folder, &delivery, error);
+    if (!file)
+        return FALSE;
+    base = maildir_file_base(file->name);
+    key = maildir_file_key(base);
+    maildir_worker_note_own(worker, file->name);
+    if (state->files)
+        g_hash_table_replace(state->files, g_steal_pointer(&base), file);
+    else
+        maildir_file_free(file);
+    return ledger_add_key(state->ledger, uid, key, error) && ledger_flush(state->ledger, error);
+}
+
 /* -- COPY and MOVE ----------------------------------------------------------------------------- */
 
 static gboolean copy_one(Run *run, MaildirFile *file, ChangeMessage *message, GError **error)

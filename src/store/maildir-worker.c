@@ -98,13 +98,24 @@ static gboolean is_open(const MaildirWorker *worker)
            open.st_ino == now.st_ino;
 }
 
+/* Of a tree that we make ourselves only ledgers that ever knew a file say that there was one: the
+ * others are of messages that are elsewhere. */
+static gboolean names_files(const MaildirWorker *worker, const char *name)
+{
+    g_autofree char *path = g_build_filename(worker->params.ledger_dir, name, NULL);
+    g_autofree char *text = NULL;
+
+    return !worker->params.creates || !g_file_get_contents(path, &text, NULL, NULL) ||
+           strstr(text, " " MAILDIR_KEY);
+}
+
 static gboolean has_ledgers(const MaildirWorker *worker)
 {
     g_autoptr(GDir) dir = g_dir_open(worker->params.ledger_dir, 0, NULL);
     const char *name;
 
     while (dir && (name = g_dir_read_name(dir)))
-        if (g_str_has_suffix(name, ".ledger"))
+        if (g_str_has_suffix(name, ".ledger") && names_files(worker, name))
             return TRUE;
     return FALSE;
 }
@@ -326,7 +337,7 @@ void maildir_worker_gone(MaildirWorker *worker, MaildirState *state, guint32 uid
 
     if (key && state->files)
         g_hash_table_remove(state->files, key + strlen(MAILDIR_KEY));
-    ledger_remove_uid(state->ledger, uid);
+    maildir_forget(state->ledger, uid);
 }
 
 /* -- Letting others in ------------------------------------------------------------------------- */

@@ -68,6 +68,11 @@ gboolean maildir_worker_deliver(MaildirWorker *worker, const char *wire,
                                 const MaildirDelivery *delivery, guint32 *ret_uid,
                                 guint32 *ret_uidvalidity, GError **error);
 
+/* As maildir_worker_deliver(), of a message that the ledger has already, without a file: it gets
+ * one.  GONE for an unknown UID; one that has a file is fine. */
+gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 uid, int fd,
+                             guint64 size, GError **error);
+
 /* Opens the message @uid of the folder @wire for reading; -1: GONE. */
 int maildir_worker_open_message(MaildirWorker *worker, const char *wire, guint32 uid,
                                 guint64 *ret_size, GError **error);

@@ -150,6 +150,9 @@ typedef struct {
     guint64 stood;      /* the same, also when it is fresh; 0 when the folder did not stand still */
 } MaildirSync;
 
+/* The file of @uid is no more.  An entry that is known by another key as well stays. */
+void maildir_forget(Ledger *ledger, guint32 uid);
+
 /* Makes the ledger agree with the folder, and flushes it.  A message counts as vanished only when
  * it was missing from two readings of a folder that did not change meanwhile (a rename may hide a
  * file from readdir(3)).  TOOBIG beyond LIMIT_MESSAGES.  maildir_sync_clear() frees what it
