@@ -52,20 +52,6 @@ static void plan_clear(Plan *plan)
 
 /* -- Looking at the request -------------------------------------------------------------------- */
 
-static gboolean check_protocols(const Plan *plan, GError **error)
-{
-    for (guint i = 0; i < plan->accounts->len; i++) {
-        const ConfigAccount *account = g_ptr_array_index(plan->accounts, i);
-
-        if (account->protocol != CONFIG_IMAP)
-            return mail_fail(error, MAIL_ERROR_UNSUPPORTED,
-                             "account %s: this version of mailfs mounts IMAP accounts only; "
-                             "mailfs check %s works",
-                             account->id, account->id);
-    }
-    return TRUE;
-}
-
 static gboolean choose_accounts(Plan *plan, GError **error)
 {
     const ConfigAccount *account;
@@ -144,8 +130,6 @@ static int look_at(Plan *plan)
     plan->config = config_load(config_path, &error);
     if (!plan->config || !choose_accounts(plan, &error))
         return cli_fail_config(error);
-    if (!check_protocols(plan, &error))
-        return cli_fail(error);
     if (request->options.setuid)
         return EX_OK; /* mounted already */
     if (!choose_dir(plan, &error) || !mountpoint_prepare(plan->dir, &error))

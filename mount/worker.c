@@ -90,6 +90,8 @@ static char *prepare(gpointer user)
         allow_endpoint(rules, account->smtp);
         allow_folder(rules, config_cache_dir(), account->id);
         allow_folder(rules, config_state_dir(), account->id);
+        if (account->protocol == CONFIG_POP3)
+            allow_folder(rules, config_data_dir(), account->id);
     }
     sandbox_allow_write(rules, data);
     sandbox_allow_write(rules, params->wirelog_dir);

@@ -65,7 +65,17 @@ typedef struct {
     /* Where messages are kept as the octets that were given; otherwise they are sent, and come
      * back, with every line ending in CRLF. */
     gboolean keeps_octets;
+
+    /* Jobs are taken whatever the link's state is: there are mailboxes that need no connection, and
+     * jobs that do need one fail at once with why there is none. */
+    gboolean works_offline;
+
+    /* TRUE for mailboxes from which messages can only be removed for good, by a removal that is
+     * noted and carried out later (EVENT_OWED): a Trash would mean to fetch them all first.
+     * NULL: there are none. */
+    gboolean (*removes_later)(const char *wire);
 } BackendOps;
 
 extern const BackendOps imap_backend_ops;
 extern const BackendOps maildir_backend_ops;
+extern const BackendOps pop3_backend_ops;

@@ -177,10 +177,10 @@ void body_begin(Body *body, int fd, guint64 size)
 
 void body_progress(Body *body, guint64 received)
 {
-    if (body->state != BODY_COMING)
-        return;
-    body->received = received;
     body->last_progress = deadline_now();
+    if (body->state != BODY_COMING)
+        return; /* it may come without its size being known before its end */
+    body->received = received;
     if (received >= body->size)
         body->state = BODY_WHOLE;
     wake(body);

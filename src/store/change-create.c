@@ -348,7 +348,7 @@ static const Message *find_twin(const Change *change, Mailbox **ret_mailbox)
 static void ask_copy(Change *change, Mailbox *from, const Message *twin)
 {
     Job *job = change_job(JOB_COPY, from->wire, from->uidvalidity);
-    ChangeMessage message = {.uid = twin->uid};
+    ChangeMessage message = {.uid = twin->uid, .item = twin->item};
 
     job->mailbox = from->number;
     job->change->target = g_strdup(change->entry->wire);
@@ -609,8 +609,8 @@ static void on_trash_made(Change *change)
     ask_move(change, wire);
 }
 
-/* The server has no MOVE: the copy in Trash is noted before the old one goes, or recovery would make
- * a second one.  One that could not be copied is gone: removed before the process died, or by
+/* The server has no MOVE: the copy in Trash is noted before the old one goes, or recovery would
+ * make a second one.  One that could not be copied is gone: removed before the process died, or by
  * somebody else. */
 static void on_moved(Change *change, const JobChange *result)
 {

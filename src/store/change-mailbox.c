@@ -332,7 +332,7 @@ static gboolean may_change(Store *store, GError **error)
 {
     if (!store_may_change(store, NULL, error))
         return FALSE;
-    return store->link <= LINK_ONLINE || store_fail_offline(store, error);
+    return store_takes_jobs(store) || store_fail_offline(store, error);
 }
 
 static Change *new_change(Store *store, MailboxVerb verb)

@@ -51,7 +51,14 @@ guint store_queue_pending(const Store *store, gint64 *ret_oldest)
         if (*ret_oldest == 0 || change->entry->made < *ret_oldest)
             *ret_oldest = change->entry->made;
     }
-    return n;
+    if (n == 0 && store->n_owed > 0)
+        *ret_oldest = store_now();
+    return n + store->n_owed;
+}
+
+guint store_queue_owed(const Store *store)
+{
+    return store->n_owed;
 }
 
 guint store_queue_failed(const Store *store)

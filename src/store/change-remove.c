@@ -90,7 +90,8 @@ Mailbox *change_trash(const Store *store, const Mailbox *mailbox, GError **error
 {
     Mailbox *trash;
 
-    if (store->params.config->delete == CONFIG_DELETE_EXPUNGE)
+    if (store->params.config->delete == CONFIG_DELETE_EXPUNGE ||
+        (store->ops->removes_later && store->ops->removes_later(mailbox->wire)))
         return NULL;
     trash = change_trash_always(store, error);
     return trash && lies_in(mailbox, trash) ? NULL : trash;

@@ -309,7 +309,8 @@ static void ask_copy(Change *change)
     job->change->messages = g_array_new(FALSE, TRUE, sizeof(ChangeMessage));
     for (guint i = 0; i < entry->messages->len; i++) {
         const JournalMessage *each = nth(change, i);
-        ChangeMessage message = {.uid = each->uid, .date = each->date, .size = each->size};
+        ChangeMessage message = {.uid = each->uid, .item = each->item,
+                                 .date = each->date, .size = each->size};
 
         if (!each->is_done && !each->new_uid)
             g_array_append_val(job->change->messages, message);

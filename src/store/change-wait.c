@@ -130,7 +130,7 @@ StoreChange *store_drain(Store *store, StoreFunc func, gpointer user)
 {
     StoreChange *waiter = waiter_new(store, NULL, func, user);
 
-    if (store->changes)
+    if (store->changes || store->n_owed > 0)
         store->drains = g_list_append(store->drains, waiter);
     else
         answer(waiter, NULL);
@@ -141,7 +141,7 @@ void change_answer_drains(Store *store)
 {
     g_autoptr(GList) drains = NULL;
 
-    if (store->changes)
+    if (store->changes || store->n_owed > 0)
         return;
     drains = g_steal_pointer(&store->drains);
     for (GList *link = drains; link; link = link->next)

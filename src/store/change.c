@@ -188,7 +188,8 @@ void change_fill_messages(const Change *change, Job *job)
     for (guint i = 0; i < change->entry->messages->len; i++) {
         const JournalMessage *each =
             &g_array_index(change->entry->messages, JournalMessage, i);
-        ChangeMessage message = {.uid = each->uid, .date = each->date, .size = each->size};
+        ChangeMessage message = {.uid = each->uid, .item = each->item,
+                                 .date = each->date, .size = each->size};
 
         if (!each->is_done)
             g_array_append_val(messages, message);
@@ -314,10 +315,16 @@ static gboolean is_located(const Change *change)
                                          (!entry->target_mailbox || change_target(change)));
 }
 
+/* Changes may be carried out now. */
+static gboolean is_open(const Store *store)
+{
+    return store->link == LINK_ONLINE || (store->backend && store->ops->works_offline);
+}
+
 static gboolean is_due(const Change *change)
 {
     return change->phase == CHANGE_WAITING && !change->is_saving &&
-           change->store->link == LINK_ONLINE && is_located(change) &&
+           is_open(change->store) && is_located(change) &&
            (!change->retry || deadline_passed(change->retry));
 }
 
@@ -395,7 +402,7 @@ void change_schedule(Store *store)
         store->change_timer = g_idle_add_full(G_PRIORITY_DEFAULT, run_due, store, NULL);
         return;
     }
-    if (store->link != LINK_ONLINE)
+    if (!is_open(store))
         return;
     for (GList *link = store->changes; link; link = link->next) {
         const Change *change = link->data;
@@ -445,7 +452,7 @@ void change_wait_for_turn(Change *change)
     Store *store = change->store;
 
     change->phase = CHANGE_WAITING;
-    if (store->link > LINK_ONLINE)
+    if (store->link > LINK_ONLINE && (!is_open(store) || change->entry->n_tries > 0))
         give_back(change);
     change_schedule(store);
     tell_state(store);
@@ -455,7 +462,7 @@ void change_begin(Change *change)
 {
     Store *store = change->store;
 
-    if (store->link == LINK_ONLINE && is_free(store, change))
+    if (is_open(store) && is_free(store, change))
         take_turn(change);
     else
         change_save(change, NULL, change_wait_for_turn);
@@ -470,8 +477,8 @@ void store_changes_link(Store *store)
 
         if (store->link == LINK_ONLINE)
             change->retry = 0;
-        else if (store->link > LINK_ONLINE && change->phase == CHANGE_WAITING &&
-                 !change->is_saving)
+        else if (store->link > LINK_ONLINE && !is_open(store) &&
+                 change->phase == CHANGE_WAITING && !change->is_saving)
             give_back(change);
     }
     change_schedule(store);
@@ -620,7 +627,7 @@ gboolean store_may_change(const Store *store, const Mailbox *mailbox, GError **e
     if (mailbox && mailbox->is_readonly)
         return mail_fail(error, MAIL_ERROR_DENIED,
                          "the server gives no right to change anything in %s", mailbox->wire);
-    if (store->link > LINK_ONLINE && !may_queue(store))
+    if (store->link > LINK_ONLINE && !is_open(store) && !may_queue(store))
         return store_fail_offline(store, error);
     return TRUE;
 }

@@ -119,6 +119,8 @@ gboolean store_queue_load(Store *store, GError **error);
 GPtrArray *store_queue(const Store *store); /* of const JournalEntry */
 guint store_queue_pending(const Store *store, gint64 *ret_oldest); /* without the failed */
 guint store_queue_failed(const Store *store);
+/* Removals that the backend has noted and is still to carry out; among the pending ones. */
+guint store_queue_owed(const Store *store);
 /* Octets of uploads under way that have gone out, and their sum. */
 void store_queue_traffic(const Store *store, guint64 *ret_sent, guint64 *ret_total);
 /* A failed one is tried again, one that waits at once.  @id 0: all. */

@@ -42,6 +42,8 @@ void job_free(Job *job)
     change_free(job->change);
     g_free(job->wire);
     uid_set_free(job->known.uids);
+    if (job->known.cached)
+        g_array_unref(job->known.cached);
     uid_set_free(job->uids);
     if (job->status_of)
         g_ptr_array_unref(job->status_of);

@@ -38,6 +38,11 @@ typedef enum {
     JOB_N_PRIORITIES
 } JobPriority;
 
+typedef struct {
+    guint64 item;
+    guint32 uid;
+} FetchItem;
+
 /* What the model knew of a mailbox when its sync was asked for. */
 typedef struct {
     guint32 uidvalidity; /* 0: nothing is known, list it all */
@@ -48,12 +53,9 @@ typedef struct {
     gboolean compare_all; /* the daily comparison of every UID, whatever QRESYNC says */
     gboolean all_flags;   /* without CONDSTORE: all flags, not only the newest 1000 */
     gboolean want_names;  /* names=full: fetch headers */
+    GArray *cached;       /* of FetchItem: whose bodies are in the cache; NULL unless the backend
+                           * removes later (backend.h) */
 } SyncKnown;
-
-typedef struct {
-    guint64 item;
-    guint32 uid;
-} FetchItem;
 
 /* A message that a change is about, with what the one who asked knew of it: before anything is
  * destroyed for good, date and size are compared with what the server says of the UID now. */
@@ -63,6 +65,7 @@ typedef struct {
     guint64 size; /* 0: not compared */
     guint32 target_uid; /* COPY, answered: its UID over there; 0 where nobody said */
     gboolean is_done;   /* answered */
+    guint64 item;       /* COPY: whose body may be in the cache */
 } ChangeMessage;
 
 typedef enum { MAILBOX_CREATE, MAILBOX_DELETE, MAILBOX_RENAME } MailboxVerb;
@@ -144,6 +147,7 @@ typedef enum {
     EVENT_BODY_WHOLE, /* FETCH: in place in the cache, after the tagged OK */
     EVENT_BODY_FAILED, /* FETCH: error; GONE when the server has it no more */
     EVENT_SENT, /* APPEND: `received` octets have gone out */
+    EVENT_OWED, /* n_messages removals are noted, and still to be carried out */
 } EventKind;
 
 /* Bulk results are applied in slices: 100,000 messages in one go kept the main loop busy for

@@ -63,10 +63,28 @@ JsonObject *queue_json_entry(const Store *store, const JournalEntry *entry)
     return object;
 }
 
+/* What the backend has noted: no entry of ours, and so without an id. */
+static JsonObject *owed_entry(const Store *store)
+{
+    g_autoptr(JournalEntry) entry = journal_entry_new(JOURNAL_EXPUNGE);
+    StoreFacts facts;
+
+    store_facts(store, &facts);
+    entry->state = JOURNAL_PREP;
+    entry->wire = g_strdup("INBOX");
+    entry->messages = g_array_new(FALSE, TRUE, sizeof(JournalMessage));
+    g_array_set_size(entry->messages, store_queue_owed(store));
+    entry->made = g_get_real_time() / G_USEC_PER_SEC;
+    entry->reason = g_strdup(facts.link > LINK_ONLINE ? facts.reason : NULL);
+    return queue_json_entry(store, entry);
+}
+
 void queue_json_append(const Store *store, JsonArray *array)
 {
     g_autoptr(GPtrArray) queue = store_queue(store);
 
+    if (store_queue_owed(store) > 0)
+        json_array_add_object_element(array, owed_entry(store));
     for (guint i = 0; i < queue->len; i++)
         json_array_add_object_element(array,
                                       queue_json_entry(store, g_ptr_array_index(queue, i)));

@@ -301,7 +301,7 @@ static void on_verified(guint16 number, guint64 item, gboolean is_good, gpointer
         store_drop_body(store, batch, mailbox, message);
         disk_submit(store->disk, batch, NULL, NULL);
         g_clear_error(&error);
-        if (store->link > LINK_ONLINE || !store->backend) {
+        if (!store_takes_jobs(store)) {
             store_fail_offline(store, &error);
             body_fail(body, error);
             forget_body(store, body);
@@ -393,7 +393,7 @@ Body *store_open_body(Store *store, Mailbox *mailbox, Message *message, GError *
                   "not in the cache", message->name);
         return NULL;
     }
-    if (store->link > LINK_ONLINE || !store->backend) {
+    if (!store_takes_jobs(store)) {
         store_fail_offline(store, error);
         return NULL;
     }

@@ -61,10 +61,15 @@ struct Store {
     guint change_timer;
     gint64 change_progress; /* when any of them last moved, a Deadline's clock */
     GList *drains;          /* of StoreChange: who waits for the end of all */
+    guint n_owed;           /* removals that the backend has noted, and not carried out */
 };
 
 gint64 store_now(void); /* Unix time */
 void store_submit(Store *store, Job *job);
+
+/* Jobs may be submitted: there is a connection, or one is being made, or the backend does
+ * without. */
+gboolean store_takes_jobs(const Store *store);
 
 /* -- store.c ----------------------------------------------------------------------------------- */
 DiskMailbox store_disk_mailbox(const Mailbox *mailbox); /* borrows its strings */

@@ -33,8 +33,8 @@ struct SyncRun {
     GHashTable *before;  /* item -> Message: rows of a listing that was never whole */
     UidSet *gone;        /* removed by us since it began, of which it may still tell; or NULL */
     UidSet *flagged;     /* whose flags we changed since; or NULL */
-    gboolean is_behind;  /* it told of other flags for one of these, which may be older; or it cannot
-                          * tell of all that went: the next one asks from the same point */
+    gboolean is_behind;  /* it told of other flags for one of these, which may be older; or it
+                          * cannot tell of all that went: the next one asks from the same point */
     gboolean is_recalling, is_releasing;
     GQueue held;         /* of Event, while recalling, or while the mailbox is being changed */
     guint n_done, n_expected;
@@ -633,7 +633,7 @@ static void relist(Store *store, Mailbox *mailbox)
 {
     g_autoptr(GError) error = NULL;
 
-    if (store->link <= LINK_ONLINE) {
+    if (store_takes_jobs(store)) {
         store_request_sync(store, mailbox, JOB_WAITED);
         return;
     }
@@ -672,13 +672,27 @@ static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, con
         relist(store, mailbox);
 }
 
+/* Of messages that nobody else has any more, what is here is all there is. */
+static GArray *cached_items(const Mailbox *mailbox)
+{
+    GArray *cached = g_array_new(FALSE, FALSE, sizeof(FetchItem));
+
+    for (guint i = 0; i < mailbox_n_given(mailbox); i++) {
+        const Message *message = mailbox_nth(mailbox, i);
+
+        if (message->is_cached)
+            g_array_append_vals(cached, &(FetchItem){message->item, message->uid}, 1);
+    }
+    return cached;
+}
+
 static void run_sync(SyncRun *run)
 {
     Store *store = run->store;
     Mailbox *mailbox = run->mailbox;
     Job *job;
 
-    if (store->link > LINK_ONLINE) {
+    if (!store_takes_jobs(store)) {
         g_hash_table_remove(store->syncs, GUINT_TO_POINTER(mailbox->number));
         return;
     }
@@ -687,6 +701,8 @@ static void run_sync(SyncRun *run)
     job->wire = g_strdup(mailbox->wire);
     job->known.uids = mailbox_uids(mailbox);
     job->known.n_messages = mailbox_n_given(mailbox);
+    if (store->ops->removes_later && store->ops->removes_later(mailbox->wire))
+        job->known.cached = cached_items(mailbox);
     job->known.want_names = store->params.config->names == CONFIG_NAMES_FULL;
     if (mailbox->is_listed) {
         job->known.uidvalidity = mailbox->uidvalidity;
@@ -734,7 +750,7 @@ void store_request_sync(Store *store, Mailbox *mailbox, JobPriority priority)
         /* What is queued or under way was asked for before this: once more, after it. */
         run->again = run->again || run->job != 0;
         run->priority = MIN(run->priority, priority);
-    } else if (store->link <= LINK_ONLINE) {
+    } else if (store_takes_jobs(store)) {
         run = g_new0(SyncRun, 1);
         run->store = store;
         run->mailbox = mailbox;

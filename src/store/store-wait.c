@@ -95,7 +95,7 @@ StoreWait *store_wait(Store *store, Mailbox *mailbox, StoreFunc func, gpointer u
         return wait;
     }
     /* What is on the disk needs no connection. */
-    if (store->link > LINK_ONLINE && !mailbox->is_listed) {
+    if (!store_takes_jobs(store) && store->backend && !mailbox->is_listed) {
         store_fail_offline(store, &error);
         end_wait(wait, error);
         return wait;
@@ -116,8 +116,9 @@ StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer u
     g_autoptr(GError) error = NULL;
 
     wait->for_sync = TRUE;
-    if (store->link > LINK_ONLINE) {
+    if (store->link > LINK_ONLINE)
         store_reconnect(store);
+    if (store->link > LINK_ONLINE && !store_takes_jobs(store)) {
         store_fail_offline(store, &error);
         end_wait(wait, error);
     } else if (mailbox == store->account->root) {

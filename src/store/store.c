@@ -38,6 +38,11 @@ void store_submit(Store *store, Job *job)
         job_free(job);
 }
 
+gboolean store_takes_jobs(const Store *store)
+{
+    return store->backend && (store->link <= LINK_ONLINE || store->ops->works_offline);
+}
+
 static void tell_state(Store *store)
 {
     store->params.observer->state_changed(store, store->params.user);
@@ -135,7 +140,8 @@ void store_ask_list(Store *store, JobPriority priority)
         store->list_is_wanted = TRUE;
         return;
     }
-    if (store->list_job || store->link != LINK_ONLINE || !store->backend)
+    if (store->list_job || !store->backend ||
+        (store->link != LINK_ONLINE && !store->ops->works_offline))
         return;
     job = job_new(JOB_LIST, priority);
     job->status_of = g_ptr_array_new_with_free_func(g_free);
@@ -318,7 +324,9 @@ static void on_link(Store *store, Event *event)
                   ((const char *[]){"connecting", "online", "offline", "locked",
                                     "refused"})[store->link],
                   store->reason ? ": " : "", store->reason ? store->reason : "");
-    if (store->link == LINK_ONLINE && before != LINK_ONLINE) {
+    if (store->ops->works_offline) {
+        /* Each job is answered for itself; what is new says EVENT_CHANGED. */
+    } else if (store->link == LINK_ONLINE && before != LINK_ONLINE) {
         store->was_polled = FALSE;
         store->has_push = FALSE;
         store_ask_list(store, JOB_WAITED);
@@ -403,6 +411,11 @@ static void on_event(Event *event, gpointer user)
     case EVENT_SENT:
         store_changes_sent(store, event);
         break;
+    case EVENT_OWED:
+        store->n_owed = event->n_messages;
+        change_answer_drains(store);
+        tell_state(store);
+        break;
     }
 }
 
@@ -410,7 +423,11 @@ static void on_event(Event *event, gpointer user)
 
 static const BackendOps *ops_of(const ConfigAccount *config)
 {
-    return config->protocol == CONFIG_MAILDIR ? &maildir_backend_ops : &imap_backend_ops;
+    static const BackendOps *const all[] = {[CONFIG_IMAP] = &imap_backend_ops,
+                                            [CONFIG_POP3] = &pop3_backend_ops,
+                                            [CONFIG_MAILDIR] = &maildir_backend_ops};
+
+    return all[config->protocol];
 }
 
 Store *store_open(const StoreParams *params, GError **error)

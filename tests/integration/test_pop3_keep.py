@@ -57,7 +57,7 @@ def test_fetched(maildrop, mounts):
     mount = listed(mounts(maildrop, poll="1s", pop3_keep="fetched"), 6)
     known = {n: identity(path_of(mount, n)) for n in range(6)}
     assert sorted(maildrop.data()) == numbered(*range(6)), "a listing fetches nothing"
-    for n in (1, 4):
+    for n in (4, 1):  # not in a row: of those that follow some would be read ahead
         assert read(path_of(mount, n)) == on_wire(mail.numbered(n))
     maildrop.wait([mail.numbered(n) for n in (0, 2, 3, 5)], seconds=15)
     assert is_maildir(data_folder(mount, "INBOX"))
@@ -65,7 +65,7 @@ def test_fetched(maildrop, mounts):
 
     def same():
         assert {n: identity(path_of(mount, n)) for n in range(6)} == known
-        for n in (1, 4):
+        for n in (4, 1):
             with open(path_of(mount, n), "rb") as f:
                 assert os.fstat(f.fileno()).st_size == len(on_wire(mail.numbered(n)))
                 assert f.read() == on_wire(mail.numbered(n))
@@ -225,7 +225,7 @@ class TestWhatVanished:
         server.hides = True
         mount = listed(mounts(server.keys(poll="1s")), 6)
         known = {n: identity(path_of(mount, n)) for n in range(6)}
-        for n in (0, 3):
+        for n in (3, 0):
             read(path_of(mount, n))
         system.wait_for(lambda: len(server.hidden) == 2, "they are hidden")
         sessions = server.sessions

@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 import time
+import zlib
 
 from . import mount, pop3_account, system
 
@@ -96,9 +97,26 @@ def live_through(mounted, days):
         for name in names:
             path = os.path.join(where, name)
             with open(path, "rb") as f:
-                is_table = f.read(15) == b"SQLite format 3"
-            if is_table:
+                head = f.read(15)
+            if head == b"SQLite format 3":
                 _make_older(path, now, days * 86400)
+            elif head.startswith(b"mailfs-ledger"):
+                _make_ledger_older(path, int(days * 86400))
+
+
+def _make_ledger_older(path, seconds):
+    """Each line begins with its CRC-32; of an entry ("A") the fifth word is when it was first
+    seen."""
+    with open(path, "rb") as f:
+        lines = f.read().split(b"\n")
+    for i, line in enumerate(lines):
+        words = line.split(b" ", 6)
+        if len(words) > 5 and words[1] == b"A":
+            words[5] = b"%d" % (int(words[5]) - seconds)
+            rest = b" ".join(words[1:])
+            lines[i] = b"%08x " % zlib.crc32(rest) + rest
+    with open(path, "wb") as f:
+        f.write(b"\n".join(lines))
 
 
 def _make_older(path, now, seconds):

@@ -471,7 +471,7 @@ static void test_sample(void)
 
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
     config = load_good(text);
-    g_assert_cmpuint(config->accounts->len, ==, 3);
+    g_assert_cmpuint(config->accounts->len, ==, 4);
     full = g_regex_replace_literal(commented, text, -1, 0, "", 0, NULL);
     config_full = load_good(full);
     g_assert_cmpstr(first(config_full)->charset_fallback, ==, "windows-1256");

@@ -1,0 +1,159 @@
+/* The POP3 backend as the main thread knows it: two threads behind one table.
+ *
+ * Every job goes to the Maildir backend first, whose thread asks pop3_local_run(): what can be done
+ * without the server is done there, in the order in which it was asked for, whether there is a
+ * connection or not.  The rest is passed on to the thread that has one.
+ */
+#include "store/pop3-internal.h"
+
+#include <string.h>
+
+enum {
+    POLITE_MS = 3000, /* for DELE and QUIT at the end */
+};
+
+static Backend *start(const BackendParams *params)
+{
+    Pop3Backend *backend = g_new0(Pop3Backend, 1);
+    g_autofree char *data = config_data_dir();
+    g_autofree char *path = g_build_filename(data, params->config->id, NULL);
+    MaildirBackendParts parts = {path, pop3_local_run, backend};
+
+    pop3_session_set_wirelog(params->wirelog_dir);
+    backend->params = *params;
+    backend->queue = job_queue_new();
+    backend->wake = cancel_new();
+    backend->counts = g_hash_table_new(g_str_hash, g_str_equal);
+    backend->missing = uid_set_new();
+    g_mutex_init(&backend->lock);
+    backend->local = maildir_backend_start(params, &parts);
+    backend->thread = g_thread_new("pop3", pop3_thread_main, backend);
+    return (Backend *)backend;
+}
+
+static void cut(Pop3Backend *backend)
+{
+    g_mutex_lock(&backend->lock);
+    if (backend->cancel)
+        cancel_raise(backend->cancel);
+    g_mutex_unlock(&backend->lock);
+}
+
+static void stop(Backend *opaque)
+{
+    Pop3Backend *backend = (Pop3Backend *)opaque;
+    Deadline politeness = deadline_in_ms(POLITE_MS);
+
+    g_mutex_lock(&backend->lock);
+    backend->is_stopping = TRUE;
+    if (backend->running && backend->cancel)
+        cancel_raise(backend->cancel); /* what is under way is of use to nobody any more */
+    g_mutex_unlock(&backend->lock);
+    cancel_raise(backend->wake);
+    while (g_atomic_int_get(&backend->is_open) && !deadline_passed(politeness))
+        g_usleep(5000);
+    cut(backend);
+    g_thread_join(backend->thread);
+    maildir_backend_ops.stop(backend->local);
+    job_queue_free(backend->queue);
+    cancel_unref(backend->wake);
+    cancel_unref(backend->cancel);
+    g_hash_table_unref(backend->counts);
+    uid_set_free(backend->missing);
+    g_clear_error(&backend->failure);
+    g_mutex_clear(&backend->lock);
+    g_free(backend);
+}
+
+static void submit(Backend *opaque, Job *job)
+{
+    maildir_backend_ops.submit(((Pop3Backend *)opaque)->local, job);
+}
+
+void pop3_pass_on(Pop3Backend *backend, Job *job)
+{
+    job_queue_push(backend->queue, job);
+    cancel_raise(backend->wake);
+}
+
+static gboolean withdraw(Backend *opaque, guint64 id)
+{
+    Pop3Backend *backend = (Pop3Backend *)opaque;
+    g_autoptr(Job) job = job_queue_remove(backend->queue, id);
+
+    return job || maildir_backend_ops.withdraw(backend->local, id);
+}
+
+static void give_up(Backend *opaque, guint64 id)
+{
+    Pop3Backend *backend = (Pop3Backend *)opaque;
+
+    g_mutex_lock(&backend->lock);
+    if (backend->running == id && backend->cancel)
+        cancel_raise(backend->cancel);
+    g_mutex_unlock(&backend->lock);
+}
+
+static void reconnect(Backend *opaque)
+{
+    Pop3Backend *backend = (Pop3Backend *)opaque;
+
+    g_atomic_int_set(&backend->retry_now, 1);
+    cancel_raise(backend->wake);
+    maildir_backend_ops.reconnect(backend->local);
+}
+
+/* The first session says by itself what is new. */
+static void watch(Backend *opaque, const char *wire)
+{
+}
+
+static GHashTable *traffic(Backend *opaque, guint64 *ret_octets_in, guint64 *ret_octets_out,
+                           guint *ret_n_connections)
+{
+    Pop3Backend *backend = (Pop3Backend *)opaque;
+    GHashTable *copy = g_hash_table_new(g_str_hash, g_str_equal);
+    GHashTableIter iter;
+    gpointer name, n;
+
+    g_mutex_lock(&backend->lock);
+    g_hash_table_iter_init(&iter, backend->counts);
+    while (g_hash_table_iter_next(&iter, &name, &n))
+        g_hash_table_insert(copy, name, n);
+    *ret_octets_in = backend->octets_in;
+    *ret_octets_out = backend->octets_out;
+    g_mutex_unlock(&backend->lock);
+    *ret_n_connections = (guint)g_atomic_int_get(&backend->is_open);
+    return copy;
+}
+
+static char *encode(const char *component)
+{
+    return g_strdup(component);
+}
+
+static char **path_of(const char *wire, char delimiter)
+{
+    return g_strsplit(wire, "/", -1);
+}
+
+static gboolean removes_later(const char *wire)
+{
+    return g_str_equal(wire, POP3_INBOX);
+}
+
+const BackendOps pop3_backend_ops = {
+    .start = start,
+    .stop = stop,
+    .submit = submit,
+    .withdraw = withdraw,
+    .give_up = give_up,
+    .reconnect = reconnect,
+    .watch = watch,
+    .encode = encode,
+    .path = path_of,
+    .traffic = traffic,
+    .keeps_octets = TRUE,
+    .works_offline = TRUE,
+    .removes_later = removes_later,
+};

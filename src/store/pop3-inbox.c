@@ -1,0 +1,159 @@
+/* Which message of the maildrop is which of the INBOX: the keys of its ledger.
+ *
+ * Everything here is done with the worker entered, touches no network, and changes the ledger in
+ * memory; who calls flushes it before anybody hears of it.
+ */
+#include "store/pop3-internal.h"
+#include "base/error.h"
+
+#include <string.h>
+
+Ledger *pop3_inbox(MaildirWorker *worker, GError **error)
+{
+    return maildir_worker_ledger(worker, POP3_INBOX, error);
+}
+
+gboolean pop3_inbox_shows(const Ledger *ledger, guint32 uid)
+{
+    return ledger_key(ledger, uid, MAILDIR_KEY) || ledger_key(ledger, uid, POP3_HERE) ||
+           ledger_key(ledger, uid, POP3_VAGUE);
+}
+
+void pop3_inbox_turn(Ledger *ledger, guint32 uid, const char *from, const char *to)
+{
+    g_autofree char *old = g_strdup(ledger_key(ledger, uid, from));
+    g_autofree char *new = old ? g_strconcat(to, old + strlen(from), NULL) : NULL;
+
+    if (!old)
+        return;
+    ledger_remove_key(ledger, new); /* another one's, from long ago */
+    ledger_remove_key(ledger, old);
+    (void)ledger_add_key(ledger, uid, new, NULL);
+}
+
+/* -- Removals that are owed -------------------------------------------------------------------- */
+
+gboolean pop3_inbox_doom(Pop3Backend *backend, Ledger *ledger, guint32 uid, GError **error)
+{
+    if (ledger_key(ledger, uid, POP3_VAGUE))
+        return mail_fail(error, MAIL_ERROR_READONLY,
+                         "the server has no number for this message that is its own and stays "
+                         "(UIDL), so that mailfs cannot be sure to remove the right one; remove "
+                         "it with a program that the server's owner offers");
+    if (!ledger_key(ledger, uid, POP3_HERE))
+        return TRUE;
+    pop3_inbox_turn(ledger, uid, POP3_HERE, POP3_OWED);
+    g_atomic_int_inc(&backend->n_owed);
+    return TRUE;
+}
+
+guint pop3_inbox_count_owed(const Ledger *ledger)
+{
+    const LedgerEntry *entry;
+    guint n = 0;
+
+    for (entry = ledger_next(ledger, 1); entry; entry = ledger_next(ledger, entry->uid + 1))
+        n += ledger_key(ledger, entry->uid, POP3_OWED) != NULL;
+    return n;
+}
+
+static void tell_owed(Pop3Backend *backend)
+{
+    Event *event = event_new(EVENT_OWED, NULL);
+
+    event->n_messages = (guint32)g_atomic_int_get(&backend->n_owed);
+    maildir_backend_post(backend->local, event);
+}
+
+void pop3_owe(Pop3Backend *backend)
+{
+    tell_owed(backend);
+    g_atomic_int_set(&backend->owed_is_new, 1);
+    cancel_raise(backend->wake);
+}
+
+static void settle(Pop3Backend *backend, Ledger *ledger, guint32 uid)
+{
+    g_autofree char *key = g_strdup(ledger_key(ledger, uid, POP3_OWED));
+
+    if (!key)
+        return;
+    ledger_remove_key(ledger, key);
+    if (!ledger_key(ledger, uid, ""))
+        ledger_remove_uid(ledger, uid);
+    g_atomic_int_add(&backend->n_owed, -1);
+}
+
+void pop3_inbox_settle(Pop3Backend *backend, Ledger *ledger, const UidSet *uids)
+{
+    for (guint i = 0; i < uid_set_n_ranges(uids); i++) {
+        UidRange range = uid_set_range(uids, i);
+
+        for (guint64 uid = range.low; uid <= range.high; uid++)
+            settle(backend, ledger, (guint32)uid);
+    }
+    tell_owed(backend);
+}
+
+/* -- A new session's list ---------------------------------------------------------------------- */
+
+/* The message that a slot is, by its own key, or by one that it had before. */
+static guint32 find(Ledger *ledger, const Pop3Slot *slot)
+{
+    const LedgerEntry *entry = ledger_find_key(ledger, slot->key);
+    static const char *const others[] = {POP3_OWED, POP3_GONE};
+
+    for (guint i = 0; !entry && g_str_has_prefix(slot->key, POP3_HERE) &&
+                      i < G_N_ELEMENTS(others); i++) {
+        g_autofree char *key = g_strconcat(others[i], slot->key + strlen(POP3_HERE), NULL);
+
+        entry = ledger_find_key(ledger, key);
+        if (entry && g_str_equal(others[i], POP3_GONE)) { /* it was hidden, and is back */
+            guint32 uid = entry->uid;
+
+            pop3_inbox_turn(ledger, uid, POP3_GONE, POP3_HERE);
+            return uid;
+        }
+    }
+    return entry ? entry->uid : 0;
+}
+
+/* What was owed and is not listed any more is done; what was there and is not, is news. */
+static gboolean settle_unlisted(Pop3Backend *backend, Ledger *ledger)
+{
+    g_autoptr(UidSet) done = uid_set_new();
+    const LedgerEntry *entry;
+    gboolean has_news = FALSE;
+
+    for (entry = ledger_next(ledger, 1); entry; entry = ledger_next(ledger, entry->uid + 1)) {
+        if (g_hash_table_contains(backend->by_uid, GUINT_TO_POINTER(entry->uid)))
+            continue;
+        if (ledger_key(ledger, entry->uid, POP3_OWED))
+            uid_set_add(done, entry->uid);
+        has_news = has_news || ledger_key(ledger, entry->uid, POP3_HERE) ||
+                   ledger_key(ledger, entry->uid, POP3_VAGUE);
+    }
+    if (!uid_set_is_empty(done))
+        pop3_inbox_settle(backend, ledger, done);
+    return has_news;
+}
+
+gboolean pop3_inbox_match(Pop3Backend *backend, Ledger *ledger, gboolean *ret_has_news,
+                          GError **error)
+{
+    gboolean has_news = FALSE;
+
+    g_hash_table_remove_all(backend->by_uid);
+    for (guint i = 0; i < backend->slots->len; i++) {
+        Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
+
+        slot->uid = find(ledger, slot);
+        has_news = has_news || slot->uid == 0;
+        if (slot->uid)
+            g_hash_table_insert(backend->by_uid, GUINT_TO_POINTER(slot->uid), slot);
+    }
+    if (settle_unlisted(backend, ledger))
+        has_news = TRUE;
+    *ret_has_news = has_news;
+    return ledger_flush(ledger, error);
+}

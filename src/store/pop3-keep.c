@@ -1,0 +1,223 @@
+/* What stays, and where: messages that the server lists no more, and those that pop3-keep= takes
+ * off it.
+ *
+ * What is listed no more is not thereby deleted: if it was read, its octets are kept as a file;
+ * only what nobody here ever read goes, and many of those at once only when a second session lists
+ * them neither.
+ */
+#include "store/pop3-internal.h"
+#include "base/error.h"
+#include "base/io.h"
+
+#include <sys/stat.h>
+
+enum {
+    PLAUSIBLE = 5, /* so many may go at once, or */
+    PLAUSIBLE_PERCENT = 20,
+    TAKEN_AT_ONCE = 200, /* by pop3-keep=Nd in one session; the next poll goes on */
+    DAY_SECONDS = 24 * 3600,
+};
+
+static gint64 now(void)
+{
+    return g_get_real_time() / G_USEC_PER_SEC;
+}
+
+/* The octets in the cache, or -1. */
+static int open_cached(const Pop3Sync *sync, guint32 uid, guint64 *ret_size)
+{
+    const guint64 *item = g_hash_table_lookup(sync->items, GUINT_TO_POINTER(uid));
+    autofd int fd = item ? disk_open_body(sync->backend->params.disk, sync->job->mailbox, *item,
+                                          NULL)
+                         : -1;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -1;
+    *ret_size = (guint64)st.st_size;
+    return steal_fd(&fd);
+}
+
+/* -- What is listed no more -------------------------------------------------------------------- */
+
+static void let_go(Ledger *ledger, guint32 uid)
+{
+    g_autofree char *vague = g_strdup(ledger_key(ledger, uid, POP3_VAGUE));
+
+    pop3_inbox_turn(ledger, uid, POP3_HERE, POP3_GONE);
+    if (vague)
+        ledger_remove_key(ledger, vague);
+}
+
+/* TRUE when its octets are here, and it stays. */
+static gboolean keep_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid)
+{
+    const Ledger *ledger = pop3_inbox(worker, NULL);
+    g_autoptr(GError) error = NULL;
+    guint64 size;
+    autofd int fd = -1;
+
+    if (ledger && ledger_key(ledger, uid, MAILDIR_KEY))
+        return TRUE;
+    fd = open_cached(sync, uid, &size);
+    if (fd < 0)
+        return FALSE;
+    if (maildir_worker_keep(worker, POP3_INBOX, uid, fd, size, &error))
+        return TRUE;
+    g_warning("%s: a message that is not on the server any more stays in the cache alone: %s",
+              sync->backend->params.config->id, error->message);
+    return FALSE;
+}
+
+static UidSet *find_unlisted(const Pop3Sync *sync, const Ledger *ledger, guint *ret_n_known)
+{
+    UidSet *unlisted = uid_set_new();
+    const LedgerEntry *entry;
+
+    *ret_n_known = 0;
+    for (entry = ledger_next(ledger, 1); entry; entry = ledger_next(ledger, entry->uid + 1)) {
+        if (!ledger_key(ledger, entry->uid, POP3_HERE) &&
+            !ledger_key(ledger, entry->uid, POP3_VAGUE))
+            continue;
+        ++*ret_n_known;
+        if (!g_hash_table_contains(sync->backend->by_uid, GUINT_TO_POINTER(entry->uid)))
+            uid_set_add(unlisted, entry->uid);
+    }
+    return unlisted;
+}
+
+/* Of those that nobody has read, @lost, which are believed to be gone. */
+static UidSet *believed(const Pop3Sync *sync, const UidSet *lost, guint n_known)
+{
+    Pop3Backend *backend = sync->backend;
+    gboolean is_plausible =
+        uid_set_count(lost) <= MAX(PLAUSIBLE, n_known * PLAUSIBLE_PERCENT / 100);
+    UidSet *gone = uid_set_new();
+
+    for (guint i = 0; i < uid_set_n_ranges(lost); i++) {
+        UidRange range = uid_set_range(lost, i);
+
+        for (guint64 uid = range.low; uid <= range.high; uid++)
+            if (is_plausible || uid_set_contains(backend->missing, (guint32)uid))
+                uid_set_add(gone, (guint32)uid);
+    }
+    uid_set_free(backend->missing);
+    backend->missing = uid_set_minus(lost, gone);
+    if (!uid_set_is_empty(backend->missing))
+        g_message("%s: the server lists %u messages less than it did; they are kept until it has "
+                  "said so twice", backend->params.config->id,
+                  (guint)uid_set_count(backend->missing));
+    return gone;
+}
+
+gboolean pop3_settle_unlisted(const Pop3Sync *sync, MaildirWorker *worker, GError **error)
+{
+    Ledger *ledger = pop3_inbox(worker, error);
+    g_autoptr(UidSet) unlisted = NULL, lost = uid_set_new(), gone = NULL;
+    guint n_known;
+
+    if (!ledger)
+        return FALSE;
+    unlisted = find_unlisted(sync, ledger, &n_known);
+    for (guint i = 0; i < uid_set_n_ranges(unlisted); i++) {
+        UidRange range = uid_set_range(unlisted, i);
+
+        for (guint64 uid = range.low; uid <= range.high; uid++) {
+            if (keep_one(sync, worker, (guint32)uid))
+                let_go(pop3_inbox(worker, NULL), (guint32)uid);
+            else
+                uid_set_add(lost, (guint32)uid);
+        }
+    }
+    gone = believed(sync, lost, n_known);
+    for (guint i = 0; i < uid_set_n_ranges(gone); i++) {
+        UidRange range = uid_set_range(gone, i);
+
+        for (guint64 uid = range.low; uid <= range.high; uid++)
+            ledger_remove_uid(pop3_inbox(worker, NULL), (guint32)uid);
+    }
+    return ledger_flush(pop3_inbox(worker, NULL), error);
+}
+
+/* -- pop3-keep= -------------------------------------------------------------------------------- */
+
+typedef enum { STAYS, TAKEN, TO_FETCH } Keeping;
+
+static Keeping keeping_of(const Pop3Sync *sync, const Ledger *ledger, guint32 uid)
+{
+    const ConfigAccount *config = sync->backend->params.config;
+    const LedgerEntry *entry = ledger_find_uid(ledger, uid);
+    gboolean is_here = ledger_key(ledger, uid, MAILDIR_KEY) ||
+                       g_hash_table_contains(sync->items, GUINT_TO_POINTER(uid));
+
+    if (!entry || !ledger_key(ledger, uid, POP3_HERE) ||
+        config->pop3_keep == CONFIG_POP3_KEEP_FOREVER)
+        return STAYS;
+    if (config->pop3_keep == CONFIG_POP3_KEEP_FETCHED)
+        return is_here ? TAKEN : STAYS;
+    if (now() - entry->first_seen < (gint64)config->pop3_keep_days * DAY_SECONDS)
+        return STAYS;
+    return is_here ? TAKEN : TO_FETCH;
+}
+
+static void take_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid)
+{
+    g_autoptr(GError) error = NULL;
+    guint64 size = 0;
+    autofd int fd = open_cached(sync, uid, &size);
+    Ledger *ledger = pop3_inbox(worker, &error);
+    gboolean has_file = ledger && ledger_key(ledger, uid, MAILDIR_KEY);
+
+    if (has_file || fd >= 0)
+        (void)pop3_take(sync->backend, worker, uid, fd, size, &error);
+    if (error)
+        g_message("%s: a message stays on the server: %s", sync->backend->params.config->id,
+                  error->message);
+}
+
+static void on_taken(guint32 number, BodyFile *file, const GError *error, gpointer user)
+{
+    const Pop3Sync *sync = user;
+    g_autoptr(GError) failure = NULL;
+    MaildirWorker *worker;
+
+    if (!file)
+        return; /* the next session tries again */
+    worker = maildir_backend_enter(sync->backend->local);
+    for (guint i = 0; i < sync->backend->slots->len; i++) {
+        const Pop3Slot *slot = g_ptr_array_index(sync->backend->slots, i);
+
+        if (slot->number == number &&
+            !pop3_take(sync->backend, worker, slot->uid, body_file_fd(file),
+                       body_file_length(file), &failure))
+            g_message("%s: a message stays on the server: %s", sync->backend->params.config->id,
+                      failure->message);
+    }
+    maildir_backend_leave(sync->backend->local);
+}
+
+gboolean pop3_take_off(Pop3Sync *sync, GError **error)
+{
+    Pop3Backend *backend = sync->backend;
+    g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
+    MaildirWorker *worker = maildir_backend_enter(backend->local);
+    guint n = 0;
+
+    for (guint i = 0; i < backend->slots->len && n < TAKEN_AT_ONCE; i++) {
+        const Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
+        const Ledger *ledger = pop3_inbox(worker, NULL);
+        Keeping keeping = ledger && slot->uid ? keeping_of(sync, ledger, slot->uid) : STAYS;
+
+        n += keeping != STAYS;
+        if (keeping == TAKEN)
+            take_one(sync, worker, slot->uid);
+        else if (keeping == TO_FETCH)
+            g_array_append_val(numbers, slot->number);
+    }
+    maildir_backend_leave(backend->local);
+    if (numbers->len > 0 && !pop3_retrieve(backend, numbers, on_taken, sync, error))
+        return FALSE;
+    if (n > 0)
+        pop3_owe(backend);
+    return TRUE;
+}

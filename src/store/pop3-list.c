@@ -1,0 +1,185 @@
+/* The list of the maildrop, as the first thing in each session: which message is which.
+ *
+ * A unique-id that is there once names a message.  One that is missing, or there twice, does not:
+ * such messages are known by their header and size, which is good enough to read them, and not good
+ * enough to remove one.
+ */
+#include "store/pop3-internal.h"
+#include "base/error.h"
+
+/* -- Slots ------------------------------------------------------------------------------------- */
+
+void pop3_slot_free(gpointer data)
+{
+    Pop3Slot *slot = data;
+
+    g_free(slot->key);
+    g_free(slot);
+}
+
+Pop3Slot *pop3_slot(const Pop3Backend *backend, guint32 number)
+{
+    for (guint i = 0; i < backend->slots->len; i++) {
+        Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
+
+        if (slot->number == number)
+            return slot;
+    }
+    return NULL;
+}
+
+/* A slot for each number, those without a unique-id of their own still without a key. */
+static guint take_list(Pop3Backend *backend, const Pop3Maildrop *drop)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    guint n_vague = 0;
+
+    for (guint i = 0; i < drop->messages->len; i++) {
+        const Pop3Message *message = &g_array_index(drop->messages, Pop3Message, i);
+        guint n = message->uid
+                      ? GPOINTER_TO_UINT(g_hash_table_lookup(seen, message->uid)) + 1
+                      : 0;
+
+        if (message->uid)
+            g_hash_table_insert(seen, (gpointer)message->uid, GUINT_TO_POINTER(n));
+    }
+    for (guint i = 0; i < drop->messages->len; i++) {
+        const Pop3Message *message = &g_array_index(drop->messages, Pop3Message, i);
+        Pop3Slot *slot = g_new0(Pop3Slot, 1);
+        gboolean is_single =
+            message->uid && GPOINTER_TO_UINT(g_hash_table_lookup(seen, message->uid)) == 1;
+
+        slot->number = message->number;
+        slot->size = message->size;
+        if (is_single)
+            slot->key = g_strconcat(POP3_HERE, message->uid, NULL);
+        n_vague += !is_single;
+        g_ptr_array_add(backend->slots, slot);
+    }
+    return n_vague;
+}
+
+/* -- Messages without a unique-id of their own ------------------------------------------------- */
+
+typedef struct {
+    Pop3Sink base;
+    Pop3Backend *backend;
+    GChecksum *checksum;
+    GHashTable *keys;   /* of those that were made */
+} Digest;
+
+static void digest_begin(Pop3Sink *sink, guint32 number)
+{
+    g_checksum_reset(((Digest *)sink)->checksum);
+}
+
+static void digest_data(Pop3Sink *sink, const void *data, gsize length)
+{
+    g_checksum_update(((Digest *)sink)->checksum, data, (gssize)length);
+}
+
+/* Equal ones get numbers, so that each is shown; which is which makes no difference. */
+static void digest_end(Pop3Sink *sink, guint32 number, const GError *error)
+{
+    Digest *digest = (Digest *)sink;
+    Pop3Slot *slot = pop3_slot(digest->backend, number);
+
+    if (error || !slot)
+        return;
+    for (guint n = 1; !slot->key; n++) {
+        g_autofree char *key =
+            g_strdup_printf(POP3_VAGUE "%s-%" G_GUINT64_FORMAT "-%u",
+                            g_checksum_get_string(digest->checksum), slot->size, n);
+
+        if (g_hash_table_add(digest->keys, g_strdup(key)))
+            slot->key = g_steal_pointer(&key);
+    }
+}
+
+static void say_vague(Pop3Backend *backend, guint n)
+{
+    if (backend->said_vague)
+        return;
+    backend->said_vague = TRUE;
+    g_warning("%s: the server gives %u messages no unique number of their own (UIDL); they can be "
+              "read and copied, but not removed or moved by mailfs", backend->params.config->id, n);
+}
+
+static gboolean name_vague(Pop3Backend *backend, guint n_vague, GError **error)
+{
+    g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
+    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_autoptr(GHashTable) keys =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Digest digest = {{digest_begin, digest_data, digest_end}, backend, checksum, keys};
+
+    say_vague(backend, n_vague);
+    for (guint i = 0; i < backend->slots->len; i++) {
+        const Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
+
+        if (!slot->key)
+            g_array_append_val(numbers, slot->number);
+    }
+    if (!pop3_transfer(backend, backend->has_no_top ? POP3_RETR : POP3_TOP, numbers,
+                       &digest.base, error))
+        return FALSE;
+    /* What the server does not even show the header of. */
+    for (guint i = backend->slots->len; i > 0; i--)
+        if (!((Pop3Slot *)g_ptr_array_index(backend->slots, i - 1))->key)
+            g_ptr_array_remove_index(backend->slots, i - 1);
+    return TRUE;
+}
+
+static gboolean match(Pop3Backend *backend, gboolean *ret_has_news, GError **error)
+{
+    MaildirWorker *worker = maildir_backend_enter(backend->local);
+    Ledger *ledger = pop3_inbox(worker, error);
+    gboolean ok = ledger && pop3_inbox_match(backend, ledger, ret_has_news, error);
+
+    maildir_backend_leave(backend->local);
+    return ok;
+}
+
+typedef struct {
+    Pop3Sink base;
+    Pop3Backend *backend;
+} Probe;
+
+static void on_probed(Pop3Sink *sink, guint32 number, const GError *error)
+{
+    Pop3Backend *backend = ((Probe *)sink)->backend;
+
+    backend->has_no_top = mail_error_is(error, MAIL_ERROR_UNSUPPORTED);
+    backend->has_top = !backend->has_no_top;
+}
+
+/* Where no CAPA tells, one TOP does: servers hang up on who says too many words that they do not
+ * know. */
+static gboolean probe_top(Pop3Backend *backend, GError **error)
+{
+    g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
+    Probe probe = {{.end = on_probed}, backend};
+
+    if (backend->has_top || backend->has_no_top || backend->slots->len == 0)
+        return TRUE;
+    g_array_append_val(numbers, ((Pop3Slot *)g_ptr_array_index(backend->slots, 0))->number);
+    return pop3_transfer(backend, POP3_TOP, numbers, &probe.base, error);
+}
+
+gboolean pop3_list(Pop3Backend *backend, gboolean *ret_has_news, GError **error)
+{
+    g_autoptr(Pop3Maildrop) drop = NULL;
+    guint n_vague;
+
+    pop3_count(backend, "UIDL", 1);
+    drop = pop3_session_list(backend->session, error);
+    if (!drop)
+        return FALSE;
+    if (*pop3_session_capabilities(backend->session)) {
+        backend->has_top = pop3_session_has(backend->session, POP3_CAP_TOP);
+        backend->has_no_top = !backend->has_top;
+    }
+    n_vague = take_list(backend, drop);
+    return probe_top(backend, error) && (n_vague == 0 || name_vague(backend, n_vague, error)) &&
+           match(backend, ret_has_news, error);
+}
