@@ -185,7 +185,7 @@ static JsonObject *account_object(const Store *store)
     set_text(object, "mechanism", facts.mechanism);
     json_object_set_boolean_member(object, "push", facts.has_push);
     json_object_set_int_member(object, "connections", facts.n_connections);
-    json_object_set_int_member(object, "connections_max", config->connections);
+    json_object_set_int_member(object, "connections_max", facts.max_connections);
     json_object_set_array_member(object, "mailboxes", mailboxes_of(store_account(store)));
     add_progress(object, &facts);
     add_upload(object, store);

@@ -70,6 +70,8 @@ typedef struct {
      * jobs that do need one fail at once with why there is none. */
     gboolean works_offline;
 
+    guint max_connections; /* 0: as connections= says */
+
     /* TRUE for mailboxes from which messages can only be removed for good, by a removal that is
      * noted and carried out later (EVENT_OWED): a Trash would mean to fetch them all first.
      * NULL: there are none. */

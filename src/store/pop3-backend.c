@@ -155,5 +155,6 @@ const BackendOps pop3_backend_ops = {
     .traffic = traffic,
     .keeps_octets = TRUE,
     .works_offline = TRUE,
+    .max_connections = 1,
     .removes_later = removes_later,
 };

@@ -111,7 +111,8 @@ static Event *post_files(Pop3Sync *sync)
         switch (event->kind) {
         case EVENT_SYNC_BEGIN:
             event->n_messages = (guint32)(uid_set_count(sync->there) + sync->wanted->len);
-            event->n_expected += sync->wanted->len;
+            event->n_expected +=
+                sync->wanted->len + (guint32)uid_set_count(sync->unseen);
             post(sync, event);
             post_vanished(sync);
             break;

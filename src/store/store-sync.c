@@ -663,8 +663,10 @@ static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, con
         mailbox->is_listed = FALSE;
         mailbox->uidvalidity = 0;
     }
-    if (mailbox->is_listed)
+    if (mailbox->is_listed) {
         mailbox->n_messages = mailbox_n_messages(mailbox);
+        mailbox->n_unseen = mailbox_count_unseen(mailbox);
+    }
     store_end_waits(store, mailbox, NULL, 0);
     if (run)
         run_sync(run);

@@ -565,6 +565,8 @@ void store_facts(const Store *store, StoreFacts *ret_facts)
         .cache_bytes = disk_body_bytes(store->disk),
         .quota_used = store->quota_used,
         .quota_limit = store->quota_limit,
+        .max_connections = store->ops->max_connections ? store->ops->max_connections
+                                                       : store->params.config->connections,
         .n_jobs = g_hash_table_size(store->syncs) + g_hash_table_size(store->fetching),
         .disk_warning = disk_warning(store->disk),
         .disk_failure = disk_failure(store->disk),

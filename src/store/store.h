@@ -113,7 +113,7 @@ typedef struct {
     guint64 cache_bytes;
     guint64 quota_used, quota_limit; /* limit 0: none known */
     guint64 octets_in, octets_out;
-    guint n_connections, n_jobs;
+    guint n_connections, max_connections, n_jobs;
     const char *disk_warning, *disk_failure; /* or NULL */
     /* A listing at work. */
     const Mailbox *syncing; /* or NULL */

@@ -85,7 +85,8 @@ def test_fetched(maildrop, mounts):
     mount.stop()
     mount.empty_cache()
     mount.start()
-    system.wait_for(lambda: set(numbers(mount)) >= {1, 4}, "what is here")
+    system.wait_for(lambda: numbers(mount) == list(range(6)), "all names are known")
+    assert {n: identity(path_of(mount, n)) for n in range(6)} == known
     for n in (1, 4):
         assert read(path_of(mount, n)) == on_wire(mail.numbered(n))
     maildrop.proxy.up()

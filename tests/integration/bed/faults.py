@@ -5,6 +5,7 @@ mailboxes of its own there, so that one place does for many runs.  Whatever happ
 mutation must end in a state that the table of windows allows (allowed()).
 """
 import collections
+import errno
 import os
 import subprocess
 
@@ -13,6 +14,15 @@ from . import mail, mount, mutations, system
 EXIT = 86  # of base/fault.c
 SECONDS = 30
 MESSAGE_FLAGS = {"\\Seen", "\\Flagged", "\\Answered", "\\Draft"}
+
+
+def look_at(path):
+    """One that goes at this moment is gone."""
+    try:
+        os.listdir(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ESTALE):
+            raise
 
 
 class FaultyMount(mount.Mount):
@@ -144,7 +154,7 @@ class Place:
         for name in os.listdir(self.mount.path):
             path = os.path.join(self.mount.path, name)
             if name.startswith(self.prefix + "-") and os.path.isdir(path):
-                os.listdir(path)  # a mailbox is looked after once somebody looks
+                look_at(path)  # a mailbox is looked after once somebody looks
 
         def is_settled():
             upload = self.mount.account()["upload"]
