@@ -104,7 +104,7 @@ class Run:
         """What makes a mount go on with what it has: somebody looks around in it."""
         try:
             self.place.settle()
-        except (OSError, AssertionError):
+        except (OSError, AssertionError, mount.MountFailed):
             pass  # it died
 
 

@@ -56,6 +56,12 @@ class FaultyMount(mount.Mount):
             found.append("%s:%d" % (name, counts[name]))
         return found
 
+    def account(self):
+        """What is waited for never comes of a mount that has died."""
+        if self.process.poll() is not None:
+            raise mount.MountFailed(self.process.returncode, self.log())
+        return super().account()
+
     def forget(self):
         if os.path.exists(self.fault_log):
             os.unlink(self.fault_log)  # an open log stays with the process that has it
