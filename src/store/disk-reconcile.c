@@ -9,6 +9,9 @@
  * So both are read side by side, in the order of UIDs, and the rows that differ are put right.  The
  * bodies of rows that go, or get another item, go with them: which file they mean is not certain.
  * A mailbox that was never listed whole is left alone, for the next listing asks the state anyway.
+ *
+ * That the state does not know a UID does not prove that its message is gone (the state may be an
+ * old one, out of a backup).  So a mailbox that loses rows is compared as a whole by its next sync.
  */
 #include "store/disk-internal.h"
 
@@ -129,6 +132,14 @@ static gboolean run_of(Disk *disk, guint statement, guint16 mailbox, guint64 ite
     return disk_db_run(&disk->index, run, error);
 }
 
+static gboolean compare_again(Disk *disk, guint16 mailbox, GError **error)
+{
+    sqlite3_stmt *run = disk_db_statement(&disk->index, INDEX_COMPARE);
+
+    disk_db_bind_number(run, 1, mailbox);
+    return disk_db_run(&disk->index, run, error);
+}
+
 static gboolean rename_row(Disk *disk, const Correction *correction, GError **error)
 {
     sqlite3_stmt *put = disk_db_statement(&disk->index, INDEX_RENAME_ITEM);
@@ -141,6 +152,8 @@ static gboolean rename_row(Disk *disk, const Correction *correction, GError **er
     sqlite3_bind_int64(put, 5, truth->mtime);
     disk_db_bind_number(put, 6, truth->mode);
     disk_db_bind_number(put, 7, truth->is_hidden);
+    /* What is hidden was marked, and is shown again when a sync tells of other flags than these. */
+    disk_db_bind_number(put, 8, truth->is_hidden ? MESSAGE_DELETED : 0);
     return disk_db_run(&disk->index, put, error);
 }
 
@@ -151,7 +164,8 @@ static gboolean correct_one(Disk *disk, const Correction *correction, GError **e
 
     if (!truth)
         return run_of(disk, INDEX_DROP_BODY, mailbox, correction->item, error) &&
-               run_of(disk, INDEX_REMOVE_MESSAGE, mailbox, correction->item, error);
+               run_of(disk, INDEX_REMOVE_MESSAGE, mailbox, correction->item, error) &&
+               compare_again(disk, mailbox, error);
     if (truth->item != correction->item &&
         (!run_of(disk, INDEX_DROP_BODY, mailbox, correction->item, error) ||
          !run_of(disk, INDEX_DROP_BODY, mailbox, truth->item, error)))

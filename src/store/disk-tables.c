@@ -232,7 +232,9 @@ static const char *const index_statements[INDEX_N_STATEMENTS] = {
                     " FROM message INDEXED BY message_by_uid"
                     " WHERE mailbox = ?1 AND uid > 0 ORDER BY uid",
     [INDEX_RENAME_ITEM] = "UPDATE OR REPLACE message SET item = ?3, name = ?4, mtime = ?5,"
-                          " mode = ?6, is_hidden = ?7 WHERE mailbox = ?1 AND item = ?2",
+                          " mode = ?6, is_hidden = ?7, flags = flags | ?8"
+                          " WHERE mailbox = ?1 AND item = ?2",
+    [INDEX_COMPARE] = "UPDATE mailbox SET compared = 0 WHERE number = ?1",
     [INDEX_DISPLACE_UID] = "DELETE FROM message WHERE mailbox = ?1 AND uid = ?2 AND item <> ?3"
                            " AND ?2 > 0",
     [INDEX_PUT_MESSAGE] = "INSERT OR REPLACE INTO message(mailbox, item, uid, size, is_exact,"

@@ -106,15 +106,20 @@ static void assert_loaded(const Loaded *loaded, guint i, guint32 uid, guint64 it
 }
 
 /* Dead between the two databases: what the state says of a message holds.  Message 1 was removed, 2
- * renamed; 4 proved to be the new version of 3; 5 and 6 are as they were. */
+ * hidden and renamed; 4 proved to be the new version of 3; 5 and 6 are as they were.  What is not in
+ * the state may be on the server all the same: the mailbox is to be compared. */
 static void test_index_behind(Fixture *fixture, gconstpointer data)
 {
     g_auto(Loaded) loaded = LOADED_INIT;
+    g_autoptr(GPtrArray) mailboxes = NULL;
+    g_autoptr(GError) error = NULL;
 
     put_inbox(fixture, 6);
     fixture_close(fixture);
     meddle(fixture->cache, "index.db", "UPDATE meta SET clean = 0;"
-                                       "UPDATE mailbox SET uidvalidity = 7, is_listed = 1;"
+                                       "UPDATE mailbox SET uidvalidity = 7, is_listed = 1,"
+                                       " compared = 5;"
+                                       "UPDATE message SET flags = 1;"
                                        "INSERT INTO body VALUES(1, 3, 4, x'00', 0, 0),"
                                        " (1, 4, 4, x'00', 0, 0), (1, 5, 4, x'00', 0, 0)");
     meddle(fixture->state, "state.db", "DELETE FROM item WHERE item IN (1, 3);"
@@ -122,11 +127,15 @@ static void test_index_behind(Fixture *fixture, gconstpointer data)
                                        " mtime = 9 WHERE item = 2;"
                                        "UPDATE item SET item = 3, name = 'new.eml' WHERE item = 4");
     fixture_open(fixture);
+    mailboxes = disk_load_mailboxes(fixture->disk, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(((const DiskMailbox *)g_ptr_array_index(mailboxes, 0))->compared, ==, 0);
     load(fixture, 1, &loaded);
     g_assert_no_error(loaded.error);
     g_assert_cmpuint(loaded.messages->len, ==, 4);
     assert_loaded(&loaded, 0, 2, 2, "alias.eml");
     g_assert_true(loaded_at(&loaded, 0)->is_hidden);
+    g_assert_cmpuint(loaded_at(&loaded, 0)->flags, ==, MESSAGE_SEEN | MESSAGE_DELETED);
     g_assert_cmpint(loaded_at(&loaded, 0)->mtime, ==, 9);
     assert_loaded(&loaded, 1, 4, 3, "new.eml");
     g_assert_false(loaded_at(&loaded, 1)->is_cached);
