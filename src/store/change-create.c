@@ -78,6 +78,7 @@ static void hide_old(Change *change, DiskBatch *batch, Mailbox *mailbox)
     hidden->is_hidden = TRUE;
     disk_batch_put_message(batch, mailbox->number, mailbox->uidvalidity, hidden);
     (void)mailbox_add(mailbox, hidden);
+    store_sync_flagged(change->store, mailbox, old->uid);
 }
 
 /* Somebody removed the file while it was on its way: what came of it goes the way of all rm. */

@@ -105,7 +105,9 @@ Job *change_expunge_job(const Change *change)
 
     change_fill_messages(change, job);
     job->change->others = uid_set_new();
-    for (guint i = 0; mailbox && i < mailbox_n_given(mailbox); i++) {
+    if (!mailbox || mailbox->uidvalidity != change->entry->uidvalidity)
+        return job; /* its numbers are of another epoch */
+    for (guint i = 0; i < mailbox_n_given(mailbox); i++) {
         const Message *message = mailbox_nth(mailbox, i);
 
         if (message->is_hidden && !message->is_pending)
@@ -171,6 +173,7 @@ void change_hide_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Messa
     store->params.observer->message_removed(store, mailbox, message, store->params.user);
     message->is_hidden = TRUE;
     message->flags |= MESSAGE_DELETED;
+    store_sync_flagged(store, mailbox, message->uid);
     disk_batch_put_message(batch, mailbox->number, mailbox->uidvalidity, message);
     mailbox_touch(mailbox, store_now());
 }

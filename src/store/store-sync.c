@@ -125,7 +125,9 @@ static void inherit(Message *message, const Message *old, gboolean same_uid)
     message->item = old->item;
     message->mtime = old->mtime;
     message->mode = old->mode;
-    message->is_hidden = same_uid && old->is_hidden;
+    /* One that has lost its mark somebody wants to have back. */
+    message->is_hidden =
+        same_uid && old->is_hidden && (message->flags & MESSAGE_DELETED) ? 1 : 0;
     if (same_uid && old->name) {
         g_free(message->name);
         message->name = g_strdup(old->name);

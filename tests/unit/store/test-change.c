@@ -351,6 +351,29 @@ static void test_hidden(Bed *bed, gconstpointer data)
     check_agrees(bed, "INBOX", 3);
 }
 
+/* The cache is lost, and meanwhile somebody takes the mark away: nothing is hidden any more. */
+static void test_hidden_and_lost(Bed *bed, gconstpointer data)
+{
+    g_autofree char *cache = g_build_filename(bed->dir, "cache", NULL);
+    Mailbox *inbox = open_mailbox(bed, "INBOX");
+    g_autoptr(GPtrArray) messages = pick(inbox, 2);
+    g_autoptr(GError) answer = NULL;
+
+    bed->config.delete = CONFIG_DELETE_EXPUNGE;
+    fake.hides = TRUE;
+    store_remove(bed->store, inbox, messages, on_answered, &answer);
+    wait_for(&answer);
+    g_assert_no_error(answer);
+    stop(bed);
+    remove_tree(cache);
+    g_array_index(fake_find("INBOX")->messages, FakeMessage, 0).flags = 0;
+    start(bed);
+    inbox = open_mailbox(bed, "INBOX");
+    g_assert_false(mailbox_nth(inbox, 0)->is_hidden);
+    g_assert_true(mailbox_nth(inbox, 1)->is_hidden);
+    check_agrees(bed, "INBOX", 3);
+}
+
 /* Moved by COPY, and the source can only be marked: the copy is not marked, and not hidden. */
 static void test_move_hidden(Bed *bed, gconstpointer data)
 {
@@ -588,6 +611,7 @@ int main(int argc, char **argv)
     bed_add("/change/expunge", test_expunge);
     bed_add("/change/guard", test_guard);
     bed_add("/change/hidden", test_hidden);
+    bed_add("/change/hidden-and-lost", test_hidden_and_lost);
     bed_add("/change/move-hidden", test_move_hidden);
     bed_add("/change/brake", test_brake);
     bed_add("/change/flags", test_flags);
