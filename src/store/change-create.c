@@ -328,7 +328,8 @@ static gboolean has_wanted_flags(const LocalFile *file, const Message *twin)
 }
 
 /* The message with the same octets, if a copy of it would be the same message: no other flags, no
- * other date than was asked for. */
+ * other date than was asked for; and not one that is marked \Deleted, for the copy would be, too, and
+ * be taken by whoever expunges next. */
 static const Message *find_twin(const Change *change, Mailbox **ret_mailbox)
 {
     const Mailbox *own = change_mailbox(change);
@@ -338,7 +339,8 @@ static const Message *find_twin(const Change *change, Mailbox **ret_mailbox)
     const Message *message = mailbox ? mailbox_find_item(mailbox, change->twin_item) : NULL;
     gint64 wanted = change->file ? change->file->mtime : change->entry->date;
 
-    if (!message || mailbox == own || old_one(change) || message->is_hidden ||
+    if (!message || mailbox == own || old_one(change) || (message->flags & MESSAGE_DELETED) ||
+        message->is_hidden ||
         message->uid != change->twin_uid ||
         (wanted && wanted != message->date) || !has_wanted_flags(change->file, message))
         return NULL;

@@ -239,6 +239,32 @@ static void test_twin_gone(Bed *bed, gconstpointer data)
     check_agrees(bed, "Box", 1);
 }
 
+/* A copy of one that is marked \\Deleted would be marked as well: it is uploaded, without the mark. */
+static void test_twin_marked(Bed *bed, gconstpointer data)
+{
+    static const char text[] = "Message-ID: <a@b>\r\nSubject: one\r\n\r\nbody\r\n";
+    Mailbox *from, *to = open_mailbox(bed, "Box");
+    g_autoptr(GError) answer = NULL, error = NULL;
+    LocalFile *file;
+
+    g_array_index(fake_find("INBOX")->messages, FakeMessage, 0).flags = MESSAGE_DELETED;
+    from = open_mailbox(bed, "INBOX");
+    put_body(bed, from, mailbox_nth(from, 0), text);
+    file = local_create(bed->store, to, "copy.eml", LOCAL_NEW, &error);
+    g_assert_no_error(error);
+    g_assert_true(local_write(file, text, strlen(text), 0, &error));
+    local_set_mtime(file, mailbox_nth(from, 0)->date);
+    store_note_twin(bed->store, file, from, mailbox_nth(from, 0));
+    store_commit(bed->store, file, on_answered, &answer);
+    local_unref(file);
+    wait_for(&answer);
+    g_assert_no_error(answer);
+    wait_until(is_idle, bed);
+    g_assert_cmpstr(fake.commands->str, ==, "APPEND");
+    check_agrees(bed, "Box", 1);
+    g_assert_cmpuint(mailbox_nth(to, 0)->flags, ==, 0);
+}
+
 /* The same listing twice, with a change in between, is the same mailbox. */
 static void test_listed_twice(Bed *bed, gconstpointer data)
 {
@@ -605,6 +631,7 @@ int main(int argc, char **argv)
     bed_add("/change/replaces", test_replaces);
     bed_add("/change/rescue", test_rescue);
     bed_add("/change/twin-gone", test_twin_gone);
+    bed_add("/change/twin-marked", test_twin_marked);
     bed_add("/change/listed-twice", test_listed_twice);
     bed_add("/change/target-gone", test_target_gone);
     bed_add("/change/trash", test_trash);
