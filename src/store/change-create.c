@@ -614,12 +614,14 @@ static void on_trash_made(Change *change)
 
 /* The server has no MOVE: the copy in Trash is noted before the old one goes, or recovery would
  * make a second one.  One that could not be copied is gone: removed before the process died, or by
- * somebody else. */
+ * somebody else; should it be there all the same, the next sync counts one message too many. */
 static void on_moved(Change *change, const JobChange *result)
 {
     const ChangeMessage *old = &g_array_index(result->messages, ChangeMessage, 0);
 
     FAULT("create-old-moved");
+    if (!old->is_done && change_mailbox(change))
+        store_request_sync(change->store, change_mailbox(change), JOB_WAITED);
     if (result->did_move || !old->is_done) {
         done(change, OLD_GONE);
         return;
