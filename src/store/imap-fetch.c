@@ -274,20 +274,42 @@ static void abandon(ImapConnection *connection, GPtrArray *ret_unfinished, const
 
 /* Whether what was selected is what the job is about.  The mailbox may have been deleted under
  * this connection and made anew; and a session need not know of messages that came after its
- * SELECT (RFC 3501, 7.3.1: EXISTS is told when a command allows it), Dovecot's does not. */
+ * SELECT (RFC 3501, 7.3.1: EXISTS is told when a command allows it), Dovecot's and Courier's do
+ * not. */
 static gboolean is_selected_for(const ImapConnection *connection, const Job *job)
 {
     const FetchItem *last = &g_array_index(job->items, FetchItem, job->items->len - 1);
 
     return connection->selected.uidvalidity == job->uidvalidity &&
-           (connection->selected.uidnext == 0 || last->uid < connection->selected.uidnext);
+           last->uid < connection->selected.uidnext;
+}
+
+/* A server that gives no UIDNEXT with SELECT (Courier) is asked for its newest UID, or nobody could
+ * say of which messages the session knows. */
+static gboolean learn_uidnext(ImapConnection *connection, GError **error)
+{
+    g_autoptr(GError) refused = NULL;
+    g_autoptr(UidSet) newest = NULL;
+
+    if (connection->selected.uidnext || imap_session_exists(connection->session) == 0)
+        return TRUE;
+    imap_count(connection, "SEARCH");
+    newest = imap_session_search(connection->session, "*", &refused);
+    if (newest && !uid_set_is_empty(newest) && uid_set_max(newest) < G_MAXUINT32)
+        connection->selected.uidnext = uid_set_max(newest) + 1;
+    if (newest || !imap_is_fatal(refused))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&refused));
+    return FALSE;
 }
 
 static gboolean select_for(ImapConnection *connection, const Job *job, GError **error)
 {
-    if (!imap_select(connection, job->wire, error) ||
-        (!is_selected_for(connection, job) &&
-         !imap_select_again(connection, job->wire, NULL, error)))
+    const char *selected = imap_session_selected(connection->session);
+    gboolean was_selected = selected && g_str_equal(selected, job->wire);
+
+    if (!(was_selected && is_selected_for(connection, job)) &&
+        !imap_select_again(connection, job->wire, NULL, error))
         return FALSE;
     if (connection->selected.uidvalidity != job->uidvalidity) {
         connection->has_changed = TRUE;
@@ -295,7 +317,7 @@ static gboolean select_for(ImapConnection *connection, const Job *job, GError **
                          "%s was made anew on the server; its messages have other numbers now",
                          job->wire);
     }
-    return TRUE;
+    return learn_uidnext(connection, error);
 }
 
 static void refuse(ImapConnection *connection, Job *job, GError *error)

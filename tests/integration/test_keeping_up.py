@@ -227,3 +227,17 @@ def test_a_list_that_ends_early_removes_nothing(scripted_server, mounts):
     rule = server.rule(r"^LIST", raw=b'* LIST () "/" INBOX\r\n', drop=True)
     system.wait_for(lambda: rule.hits >= 2, "LIST was cut twice", 30)
     assert os.path.isdir(mount.path + "/Work")
+
+
+def test_a_session_that_is_behind(scripted_server, mounts):
+    """The one that reads has not been told of what another one listed, and without UIDNEXT does not
+    know that it is behind."""
+    inbox = [scripted.Message(n, mail.numbered(n)) for n in (1, 2)]
+    server = scripted_server({"INBOX": inbox})
+    server.gives_uidnext, server.keeps_views = False, True
+    mount = mounts({"imap": server.url(), "user": "u", "password": "secret"}, poll="1s").start()
+    assert mount_read_first(mount) == mail.numbered(1)
+    inbox.append(scripted.Message(3, mail.numbered(3)))
+    system.wait_for(lambda: 3 in mount.messages(), "the new one is listed", 30)
+    assert mount.read("INBOX/" + mount.messages()[3]) == mail.numbered(3)
+    assert len(server.commands(r"^\S+ UID SEARCH \*$")) <= server.n_connections

@@ -57,6 +57,8 @@ class ScriptedServer:
         self.delimiter = delimiter
         self.uidvalidity = 4711
         self.read_only = set()   # mailboxes that SELECT opens for reading only
+        self.gives_uidnext = True  # with SELECT
+        self.keeps_views = False   # a session knows what there was at its SELECT
         self.modseq = 1          # told where there is CONDSTORE
         self.rules = []
         self.received = []       # lines, as bytes, without the line end
@@ -318,12 +320,13 @@ class Conversation:
         if messages is None:
             self.send(tag + " NO [NONEXISTENT] no such mailbox")
             return
-        self.selected = messages
+        self.selected = list(messages) if self.server.keeps_views else messages
         self.told = len(messages)
+        uidnext = ["* OK [UIDNEXT %d] ok" % (1 + max([m.uid for m in messages], default=0))]
         self.send("* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)",
                   "* %d EXISTS" % len(messages), "* 0 RECENT",
                   "* OK [UIDVALIDITY %d] ok" % self.server.uidvalidity,
-                  "* OK [UIDNEXT %d] ok" % (1 + max([m.uid for m in messages], default=0)),
+                  *(uidnext if self.server.gives_uidnext else []),
                   "* OK [%s] ok" % ("HIGHESTMODSEQ %d" % self.server.modseq
                                     if "CONDSTORE" in self.server.capabilities else "NOMODSEQ"),
                   "%s OK [READ-%s] done" % (tag, "ONLY" if name in self.server.read_only or
@@ -363,8 +366,10 @@ class Conversation:
         self.send(tag + " OK done")
 
     def do_uid_search(self, tag, rest):
-        self.send("* SEARCH " + " ".join(str(m.uid) for m in self.selected or []),
-                  tag + " OK done")
+        uids = [str(m.uid) for m in self.selected or []]
+        if rest.endswith(" *"):
+            uids = uids[-1:]
+        self.send("* SEARCH " + " ".join(uids), tag + " OK done")
 
     def do_uid_fetch(self, tag, rest):
         _, _, wanted, items = rest.split(" ", 3)
