@@ -222,6 +222,18 @@ static void conclude(Change *change)
 static void ask_copy(Change *change);
 static void ask_expunge(Change *change);
 
+/* When the target had never been listed, nobody could tell copies from what was there before.  From
+ * now on it is known: should the answer be lost again, there is one duplicate, and not one more. */
+static void note_uidnext(Change *change, const Mailbox *target)
+{
+    JournalEntry *entry = change->entry;
+
+    if (entry->uidnext)
+        return;
+    entry->uidnext = change_first_possible_uid(target);
+    change->was_saved = FALSE;
+}
+
 /* Both sides are known. */
 static void judge(Change *change, Mailbox *target)
 {
@@ -247,12 +259,14 @@ static void judge(Change *change, Mailbox *target)
     }
     change_match_clear(&match);
     FAULT("transfer-judged");
-    if (!all_there)
+    if (!all_there) {
+        note_uidnext(change, target);
         ask_copy(change);
-    else if (!all_gone)
+    } else if (!all_gone) {
         ask_expunge(change);
-    else
+    } else {
         conclude(change);
+    }
 }
 
 static void on_source_synced(const GError *error, gpointer user)

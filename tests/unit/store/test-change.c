@@ -215,6 +215,34 @@ static void test_rescue(Bed *bed, gconstpointer data)
     check_agrees(bed, "Box", 1);
 }
 
+/* Into a mailbox that nobody had listed, and killed twice when the copy had been made: of the first
+ * one nothing tells, but the second is found. */
+static void test_killed_twice(Bed *bed, gconstpointer data)
+{
+    Mailbox *from = open_mailbox(bed, "INBOX");
+    g_autoptr(GPtrArray) messages = pick(from, 1);
+    g_autoptr(GError) answer = NULL;
+    StoreTransfer what = {.from = from, .messages = messages,
+                          .to = account_find_wire(bed->store->account, "Box")};
+
+    fake.has_move = fake.has_uidplus = FALSE;
+    fake_deliver(fake_find("Box"), (FakeMessage){.size = 1, .date = 1, .fingerprint = 1});
+    fake.loses = JOB_COPY;
+    fake.is_mute = TRUE;
+    fake.loss = LOSE_ANSWER;
+    store_move(bed->store, &what, on_answered, &answer);
+    for (guint i = 0; i < 2; i++) {
+        wait_until(was_lost, bed);
+        stop(bed);
+        fake.loss = i == 0 ? LOSE_ANSWER : LOSE_NOTHING;
+        fake.is_mute = i == 0;
+        start(bed);
+    }
+    wait_until(is_idle, bed);
+    check_agrees(bed, "INBOX", 2);
+    check_agrees(bed, "Box", 3);
+}
+
 /* A file with the octets of a message that went on the server, which nobody here knows yet: there
  * is nothing to be copied, so it is uploaded. */
 static void test_twin_gone(Bed *bed, gconstpointer data)
@@ -630,6 +658,7 @@ int main(int argc, char **argv)
     bed_add("/change/never-listed", test_never_listed);
     bed_add("/change/replaces", test_replaces);
     bed_add("/change/rescue", test_rescue);
+    bed_add("/change/killed-twice", test_killed_twice);
     bed_add("/change/twin-gone", test_twin_gone);
     bed_add("/change/twin-marked", test_twin_marked);
     bed_add("/change/listed-twice", test_listed_twice);
