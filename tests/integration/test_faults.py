@@ -131,7 +131,7 @@ def killed(binary, folder, servers, variant, mutation, first, second=None):
             assert run.mount.has_died(second), "%s was not met after %s" % (second, first)
             MET.add(name_of(second))
         run.go_on()
-        faults.judge(run.place, run.answered)
+        faults.judge(run.place, run.answered, deaths=2 if second else 1)
         return run.mount.passed()
 
 

@@ -207,8 +207,9 @@ def counted(state):
     return {name: collections.Counter(messages) for name, messages in state.items()}
 
 
-def is_within(state, wanted, doubled):
-    """The same; but of each label in doubled there may be one more."""
+def is_within(state, wanted, doubled, old=(), deaths=1):
+    """The same; but of each label in doubled there may be one more; of one in old, as many more as
+    there were deaths."""
     if set(state) != set(wanted):
         return False
     extra = collections.Counter()
@@ -217,7 +218,8 @@ def is_within(state, wanted, doubled):
             return False
         for (label, _), n in (state[name] - counts).items():
             extra[label] += n
-    return all(n == 1 and label in doubled for label, n in extra.items())
+    return all(n <= (deaths if label in old else 1) and label in doubled
+               for label, n in extra.items())
 
 
 def ends_of(mutation):
@@ -233,13 +235,13 @@ def ends_of(mutation):
     return before, after, both
 
 
-def judge(place, was_answered, was_faulty=True):
+def judge(place, was_answered, was_faulty=True, deaths=1):
     """Fails when the server holds what may not be there, or the mount shows something else."""
     mutation = place.mutation
     assert not (mutation.refused and was_answered), mutation.name
     state = place.states()
     before, after, both = ends_of(mutation)
-    is_after = is_within(state, after, mutation.doubled if was_faulty else ())
+    is_after = is_within(state, after, mutation.doubled if was_faulty else (), mutation.old, deaths)
     is_allowed = is_after or (not was_answered and state == before) or (
         was_faulty and both is not None and is_within(state, both, mutation.doubled))
     assert is_allowed, "%s, %s, ended with %s; before: %s; after: %s" % (

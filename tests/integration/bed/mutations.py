@@ -32,17 +32,20 @@ class Mutation:
     are those of a place (Place.path), so that many runs fit into one account.
 
     doubled     what may be there twice after a fault, and never more than that
+    old         of these, as often as the program died: the version that an edit replaced goes to
+                Trash by COPY where there is no MOVE, and nothing tells there which copy is whose
     both        an alternative end, where the table of windows allows one: two versions
     gone        mailboxes that are not there afterwards
     """
 
     def __init__(self, name, do, before, after, doubled=(), both=None, gone=(), keys=None,
-                 names=None, not_there=(), local=None, parks=False, refused=False):
+                 names=None, not_there=(), local=None, parks=False, refused=False, old=()):
         self.name = name
         self.do = do
         self.before = before
         self.after = after
         self.doubled = doubled
+        self.old = old
         self.both = both
         self.gone = gone
         self.not_there = not_there
@@ -197,15 +200,15 @@ MUTATIONS = [
     Mutation("copy", copy, {"A": [X], "B": []}, {"A": [X], "B": [X]}, doubled=["x"],
              names={"B": ["copy.eml"]}),
     Mutation("edit", edit, {"A": [X]}, {"A": [Y], TRASH: [X]}, doubled=["x", "y"],
-             both={"A": [X, Y]}),
+             both={"A": [X, Y]}, old=["x"]),
     Mutation("edit-makes-trash", edit, {"A": [X]}, {"A": [Y], "Bin": [X]}, doubled=["x", "y"],
-             both={"A": [X, Y]}, keys={"trash": "Bin"}, not_there=["Bin"]),
+             both={"A": [X, Y]}, keys={"trash": "Bin"}, not_there=["Bin"], old=["x"]),
     Mutation("edit-expunge", edit, {"A": [X]}, {"A": [Y]}, doubled=["y"], both={"A": [X, Y]},
              keys=EXPUNGE),
     Mutation("edit-by-rename", edit_by_rename, {"A": [X]}, {"A": [Y], TRASH: [X]},
-             doubled=["x", "y"], both={"A": [X, Y]}),
+             doubled=["x", "y"], both={"A": [X, Y]}, old=["x"]),
     Mutation("edit-with-backup", edit_with_backup, {"A": [X]}, {"A": [Y], TRASH: [X]},
-             doubled=["x", "y"], both={"A": [X, Y]}),
+             doubled=["x", "y"], both={"A": [X, Y]}, old=["x"]),
     Mutation("park", park, {"A": [X]}, {"A": [X]}, parks=True),
     Mutation("scratch", scratch, {"A": [], "B": []}, {"A": [], "B": []},
              local={"B": {".y.swp": "swap"}}),
