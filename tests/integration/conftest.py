@@ -15,7 +15,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 from bed import account as accounts
 from bed import certs as certificates
-from bed import cyrus, dovecot, judge as judges, mount, pop3_account, scripted, scripted_pop3
+from bed import courier, cyrus, dovecot, judge as judges, mount, pop3_account, scripted
+from bed import scripted_pop3
 
 TEST_SECONDS = 120
 
@@ -88,10 +89,14 @@ def servers(area, certs):
 @pytest.fixture
 def account(request, servers, folder):
     """A fresh account; on Dovecot with all extensions, or as the test is parametrized:
-    full, bare, ns, small, cyrus, tunnel."""
+    full, bare, ns, small, cyrus, courier, tunnel."""
     variant = getattr(request, "param", "full")
     if variant == "tunnel":
         made = accounts.TunnelAccount(os.path.join(folder, "tunnel"))
+    elif variant == "courier":
+        if courier.missing():
+            pytest.skip(courier.missing())
+        made = accounts.CourierAccount(os.path.join(folder, "courier"))
     elif variant == "cyrus":
         if cyrus.missing():
             pytest.skip(cyrus.missing())

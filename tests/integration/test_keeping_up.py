@@ -13,8 +13,10 @@ from bed import mail, scripted, system
 # How soon changes show where the server does not push them.  Where it does (NOTIFY) polls are five
 # times as rare: later than the tests wait, but for the tunnel, where Dovecot 2.3 forgets what was
 # renamed.
-POLL = {"full": "3s", "ns": "3s", "bare": "2s", "cyrus": "2s", "tunnel": "1s"}
-SERVERS = pytest.mark.parametrize("account", ["full", "bare", "ns", "cyrus", "tunnel"],
+POLL = {"full": "3s", "ns": "3s", "bare": "2s", "cyrus": "2s", "courier": "2s",
+        "tunnel": "1s"}
+SERVERS = pytest.mark.parametrize("account", ["full", "bare", "ns", "cyrus", "courier",
+                                                "tunnel"],
                                   indirect=True)
 
 

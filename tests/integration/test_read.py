@@ -13,7 +13,7 @@ import pytest
 from bed import mail, scripted, system
 from bed.mail import ARABIC_FOLDER, PERSIAN_FOLDER, SPECIAL, ZWNJ
 
-EVERYWHERE = pytest.mark.parametrize("account", ["full", "bare", "ns", "cyrus", "tunnel"],
+EVERYWHERE = pytest.mark.parametrize("account", ["full", "bare", "ns", "cyrus", "courier", "tunnel"],
                                      indirect=True)
 FOLDERS = ["Projects/2024", PERSIAN_FOLDER, ARABIC_FOLDER + "/" + PERSIAN_FOLDER, "R&D"]
 

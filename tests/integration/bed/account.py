@@ -7,7 +7,7 @@ import imaplib
 import itertools
 import shlex
 
-from . import cyrus, dovecot, mail, proxy
+from . import courier, cyrus, dovecot, mail, proxy, system
 
 NUMBERS = itertools.count(1)
 
@@ -168,3 +168,32 @@ class TunnelAccount(Account):
 
     def _make_maildir(self, name):
         return mail.maildir_below(self.folder + "/Maildir", name)
+
+
+class CourierAccount(TunnelAccount):
+    """A Maildir behind Courier's imapd, in the same way."""
+
+    variant = "courier"
+
+    def __init__(self, folder):
+        self.folder = system.make_folder(str(folder))
+        self.maildirs = {}
+        self.proxy = None
+        self._make_maildir("INBOX")
+        self.command = courier.tunnel(self.folder)
+
+    def wire(self, name):
+        if name == "INBOX":
+            return name
+        return courier.prefix + name.replace("/", courier.separator)
+
+    def shown(self, name):
+        return self.wire(name).replace(courier.separator, "/")
+
+    def deliver(self, data, name="INBOX", flags="", date=None):
+        self.append(data, name, {"": None, "S": "(\\Seen)"}[flags],
+                    mail.EPOCH if date is None else date)
+
+    def _make_maildir(self, name):
+        """As mail.maildir_below(), but since version 5 Courier's folders have names in UTF-8."""
+        return mail.maildir_below(self.folder + "/Maildir", name, encode=str)

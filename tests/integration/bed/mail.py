@@ -143,13 +143,13 @@ class Maildir:
                     EPOCH, self.n, len(data))))
 
 
-def maildir_below(root, name):
+def maildir_below(root, name, encode=utf7):
     """The Maildir of a mailbox, by the Maildir++ layout: a dot between the levels, modified UTF-7
     in the names."""
     system.make_folder(root)
     if name == "INBOX":
         return Maildir(root)
-    path = system.make_folder(os.path.join(root, "." + utf7(name.replace("/", "."))))
+    path = system.make_folder(os.path.join(root, "." + encode(name.replace("/", "."))))
     with open(os.path.join(path, "maildirfolder"), "w", encoding="ascii"):
         pass
     return Maildir(path)
