@@ -328,8 +328,8 @@ static gboolean has_wanted_flags(const LocalFile *file, const Message *twin)
 }
 
 /* The message with the same octets, if a copy of it would be the same message: no other flags, no
- * other date than was asked for; and not one that is marked \Deleted, for the copy would be, too, and
- * be taken by whoever expunges next. */
+ * other date than was asked for; and not one that is marked \Deleted, for the copy would be, too,
+ * and be taken by whoever expunges next. */
 static const Message *find_twin(const Change *change, Mailbox **ret_mailbox)
 {
     const Mailbox *own = change_mailbox(change);

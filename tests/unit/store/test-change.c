@@ -267,7 +267,7 @@ static void test_twin_gone(Bed *bed, gconstpointer data)
     check_agrees(bed, "Box", 1);
 }
 
-/* A copy of one that is marked \\Deleted would be marked as well: it is uploaded, without the mark. */
+/* A copy of one that is marked \Deleted would be marked, too: it is uploaded, without the mark. */
 static void test_twin_marked(Bed *bed, gconstpointer data)
 {
     static const char text[] = "Message-ID: <a@b>\r\nSubject: one\r\n\r\nbody\r\n";

@@ -105,9 +105,9 @@ static void assert_loaded(const Loaded *loaded, guint i, guint32 uid, guint64 it
         g_assert_cmpstr(message->name, ==, name);
 }
 
-/* Dead between the two databases: what the state says of a message holds.  Message 1 was removed, 2
- * hidden and renamed; 4 proved to be the new version of 3; 5 and 6 are as they were.  What is not in
- * the state may be on the server all the same: the mailbox is to be compared. */
+/* Dead between the two databases: what the state says of a message holds.  Message 1 was removed,
+ * 2 hidden and renamed; 4 proved to be the new version of 3; 5 and 6 are as they were.  What is not
+ * in the state may be on the server all the same: the mailbox is to be compared. */
 static void test_index_behind(Fixture *fixture, gconstpointer data)
 {
     g_auto(Loaded) loaded = LOADED_INIT;
