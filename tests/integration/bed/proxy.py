@@ -84,6 +84,7 @@ class Proxy:
         return "imap+plain://127.0.0.1:%d" % self.port
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # or accept() would wait for ever
         self.listener.close()
         self.cut()
 

@@ -76,6 +76,7 @@ class ScriptedServer:
         return "%s://%s:%d" % (scheme, host, self.port)
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # or accept() would wait for ever
         self.listener.close()
 
     def rule(self, pattern, *untagged, tagged="OK done", raw=None, drop=False, times=None):

@@ -127,6 +127,7 @@ class ScriptedPop3Server(pop3_account.Eyes):
         return found
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # or accept() would wait for ever
         self.listener.close()
 
     def rule(self, pattern, *lines, raw=None, drop=False, times=None):
