@@ -360,15 +360,28 @@ static void on_ready(const GError *error, gpointer user)
         change_refuse(change, NULL, error);
 }
 
-/* A machine looks at the rows of its mailbox, so they must be here.  While it waits for them it is
- * not at work, or the listing would be held back for its sake. */
+/* A machine looks at the rows of its mailbox, so they must be here; and at those of its target where
+ * it matters who has a name there.  A target that was never listed has none that could be known. */
+static Mailbox *unready_mailbox(const Change *change)
+{
+    const JournalEntry *entry = change->entry;
+    Mailbox *mailbox = entry->mailbox ? change_mailbox(change) : NULL;
+    Mailbox *target = entry->target_mailbox && (entry->name || entry->item) ? change_target(change)
+                                                                            : NULL;
+
+    if (mailbox && !store_is_ready(change->store, mailbox))
+        return mailbox;
+    return target && target->is_listed && !store_is_ready(change->store, target) ? target : NULL;
+}
+
+/* While it waits for rows it is not at work, or the listing would be held back for its sake. */
 static void take_turn(Change *change)
 {
     Store *store = change->store;
-    Mailbox *mailbox = change->entry->mailbox ? change_mailbox(change) : NULL;
+    Mailbox *mailbox = unready_mailbox(change);
 
     progress(change);
-    if (mailbox && !store_is_ready(store, mailbox)) {
+    if (mailbox) {
         change->phase = CHANGE_PREPARING;
         change->ready = store_wait(store, mailbox, on_ready, change);
         return;

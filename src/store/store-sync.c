@@ -643,17 +643,37 @@ static void relist(Store *store, Mailbox *mailbox)
     store_end_waits(store, mailbox, error, 0);
 }
 
+/* What came while its rows were only on the disk may have a name there that another one has (it was
+ * moved here, and nobody could see that the name was taken).  Both are shown. */
+static void add_loaded(Store *store, DiskBatch *batch, Mailbox *mailbox, Message *message)
+{
+    gboolean is_known = mailbox_find_uid(mailbox, message->uid) ||
+                        mailbox_find_item(mailbox, message->item);
+
+    if (!is_known && mailbox_find_name(mailbox, message->name)) {
+        char *name = change_free_name(store, mailbox, message->name);
+
+        g_free(message->name);
+        message->name = name;
+        disk_batch_put_message(batch, mailbox->number, mailbox->uidvalidity, message);
+    }
+    mailbox_add(mailbox, message);
+}
+
 static void on_loaded(guint16 number, GPtrArray *messages, gboolean is_last, const GError *error,
                       gpointer user)
 {
     Store *store = user;
     Mailbox *mailbox = account_find_number(store->account, number);
     SyncRun *run = g_hash_table_lookup(store->syncs, GUINT_TO_POINTER(number));
+    DiskBatch *batch;
 
     if (!mailbox || mailbox->load != MAILBOX_LOADING)
         return;
+    batch = disk_batch_new();
     for (guint i = 0; messages && i < messages->len; i++)
-        mailbox_add(mailbox, g_steal_pointer(&g_ptr_array_index(messages, i)));
+        add_loaded(store, batch, mailbox, g_steal_pointer(&g_ptr_array_index(messages, i)));
+    disk_submit(store->disk, batch, NULL, NULL);
     if (!is_last)
         return;
     mailbox->load = MAILBOX_LOADED;

@@ -215,6 +215,35 @@ static void test_rescue(Bed *bed, gconstpointer data)
     check_agrees(bed, "Box", 1);
 }
 
+/* Into a mailbox whose rows are on the disk only, where the name is taken: both are shown when it
+ * is loaded, and not only when a sync finds one missing. */
+static void test_name_taken_unseen(Bed *bed, gconstpointer data)
+{
+    Mailbox *from, *to;
+    g_autoptr(GPtrArray) messages = NULL;
+    g_autoptr(GError) answer = NULL;
+    StoreTransfer what = {.name = NULL};
+
+    fake_deliver(fake_find("Box"), (FakeMessage){.size = 5, .date = 5, .fingerprint = 5});
+    open_mailbox(bed, "Box");
+    stop(bed);
+    start(bed);
+    from = open_mailbox(bed, "INBOX");
+    messages = pick(from, 1);
+    to = account_find_wire(bed->store->account, "Box");
+    what = (StoreTransfer){.from = from, .messages = messages, .to = to};
+    store_move(bed->store, &what, on_answered, &answer);
+    wait_for(&answer);
+    g_assert_no_error(answer);
+    g_assert_cmpint(to->load, ==, MAILBOX_UNLOADED);
+    store_wait(bed->store, to, on_answered, &answer);
+    wait_for(&answer);
+    g_assert_no_error(answer);
+    g_assert_cmpuint(mailbox_n_messages(to), ==, 2);
+    g_assert_cmpstr(mailbox_nth(to, 0)->name, ==, "generated.1.eml");
+    check_agrees(bed, "Box", 2);
+}
+
 /* Into a mailbox that nobody had listed, and killed twice when the copy had been made: of the first
  * one nothing tells, but the second is found. */
 static void test_killed_twice(Bed *bed, gconstpointer data)
@@ -659,6 +688,7 @@ int main(int argc, char **argv)
     bed_add("/change/replaces", test_replaces);
     bed_add("/change/rescue", test_rescue);
     bed_add("/change/killed-twice", test_killed_twice);
+    bed_add("/change/name-taken-unseen", test_name_taken_unseen);
     bed_add("/change/twin-gone", test_twin_gone);
     bed_add("/change/twin-marked", test_twin_marked);
     bed_add("/change/listed-twice", test_listed_twice);
