@@ -360,8 +360,8 @@ static void on_ready(const GError *error, gpointer user)
         change_refuse(change, NULL, error);
 }
 
-/* A machine looks at the rows of its mailbox, so they must be here; and at those of its target where
- * it matters who has a name there.  A target that was never listed has none that could be known. */
+/* A machine looks at the rows of its mailbox, so they must be here; and at those of its target
+ * where it matters who has a name there.  A target that was never listed has no names yet. */
 static Mailbox *unready_mailbox(const Change *change)
 {
     const JournalEntry *entry = change->entry;
