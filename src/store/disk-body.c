@@ -393,14 +393,50 @@ static gboolean hash_file(int fd, guint64 size, guint8 *ret_sha256)
     return TRUE;
 }
 
-gboolean disk_body_is_good(Disk *disk, const DiskVictim *body, const guint8 *sha256)
+static gboolean is_good(int fd, const DiskVictim *body, const guint8 *sha256)
 {
-    autofd int fd = disk_open_body(disk, body->mailbox, body->item, NULL);
     guint8 found[DISK_SHA256];
     struct stat st;
 
-    return fd >= 0 && fstat(fd, &st) == 0 && (guint64)st.st_size == body->size &&
+    return fstat(fd, &st) == 0 && (guint64)st.st_size == body->size &&
            hash_file(fd, body->size, found) && memcmp(found, sha256, DISK_SHA256) == 0;
+}
+
+gboolean disk_body_is_good(Disk *disk, const DiskVictim *body, const guint8 *sha256)
+{
+    autofd int fd = disk_open_body(disk, body->mailbox, body->item, NULL);
+
+    return fd >= 0 && is_good(fd, body, sha256);
+}
+
+static gboolean ask_row(Disk *disk, guint16 mailbox, guint64 item, DiskRow *row, GError **error)
+{
+    pthread_mutex_init(&row->lock, NULL);
+    pthread_cond_init(&row->wake, NULL);
+    disk_ask(disk, &(DiskRequest){
+        .kind = REQUEST_ROW, .mailbox = mailbox, .item = item, .row = row});
+    pthread_mutex_lock(&row->lock);
+    while (!row->is_answered)
+        pthread_cond_wait(&row->wake, &row->lock);
+    pthread_mutex_unlock(&row->lock);
+    pthread_mutex_destroy(&row->lock);
+    pthread_cond_destroy(&row->wake);
+    if (row->error)
+        g_propagate_error(error, row->error);
+    return row->is_found;
+}
+
+int disk_open_sound_body(Disk *disk, guint16 mailbox, guint64 item, GError **error)
+{
+    autofd int fd = disk_open_body(disk, mailbox, item, error);
+    DiskRow row = {0};
+
+    if (fd < 0 || !ask_row(disk, mailbox, item, &row, error))
+        return -1;
+    if (is_good(fd, &row.body, row.sha256))
+        return steal_fd(&fd);
+    mail_fail(error, MAIL_ERROR_GONE, "what the cache has of the message is damaged");
+    return -1;
 }
 
 /* -- Listing, for the sweep -------------------------------------------------------------------- */

@@ -348,12 +348,23 @@ typedef enum {
     REQUEST_LOAD,
     REQUEST_RECALL,
     REQUEST_VERIFY,
+    REQUEST_ROW,
     REQUEST_VICTIMS,
     REQUEST_TWIN,
     REQUEST_SEAL,
     REQUEST_SYNC,
     REQUEST_LOSE,
 } DiskRequestKind;
+
+/* Another thread that waits for the row of a body. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    gboolean is_answered, is_found;
+    DiskVictim body;
+    guint8 sha256[DISK_SHA256];
+    GError *error;
+} DiskRow;
 
 typedef struct {
     DiskRequestKind kind;
@@ -376,6 +387,7 @@ typedef struct {
         DiskVictimsFunc victims;
         DiskTwinFunc twin;
         StageSealFunc seal;
+        DiskRow *row; /* borrowed; who waits stays until it is answered */
     };
     gpointer user;
 } DiskRequest;
@@ -384,7 +396,8 @@ typedef struct DiskAnswers DiskAnswers;
 
 DiskAnswers *disk_answers_new(Disk *disk);
 void disk_answers_free(DiskAnswers *answers);
-/* Puts a copy of @request into the queue, and takes what it owns.  Main thread. */
+/* Puts a copy of @request into the queue, and takes what it owns.  Main thread; any but the disk's
+ * for ROW. */
 void disk_ask(Disk *disk, const DiskRequest *request);
 /* Carries out what was submitted and ends the thread. */
 void disk_end_thread(Disk *disk);

@@ -109,6 +109,8 @@ static void give(Disk *disk, Answer *answer)
     case REQUEST_VERIFY:
         request->verify(request->mailbox, request->item, answer->is_good, request->user);
         return;
+    case REQUEST_ROW: /* answered on the disk's thread */
+        return;
     case REQUEST_VICTIMS:
         request->victims(answer->victims, request->user);
         return;
@@ -370,6 +372,20 @@ static void serve_verify(Disk *disk, DiskRequest *request)
     post(disk, answer);
 }
 
+/* Who waits may be gone as soon as the lock is let go. */
+static void serve_row(Disk *disk, DiskRequest *request)
+{
+    DiskRow *row = request->row;
+
+    pthread_mutex_lock(&row->lock);
+    row->is_found = disk_read_body(disk, request->mailbox, request->item, &row->body, row->sha256,
+                                   &row->error);
+    row->is_answered = TRUE;
+    pthread_cond_signal(&row->wake);
+    pthread_mutex_unlock(&row->lock);
+    request_free(request);
+}
+
 static void serve_victims(Disk *disk, DiskRequest *request)
 {
     Answer *answer = answer_new(request, NULL);
@@ -416,6 +432,9 @@ static void serve(Disk *disk, DiskRequest *request)
     case REQUEST_VERIFY:
         serve_verify(disk, request);
         return;
+    case REQUEST_ROW:
+        serve_row(disk, request);
+        return;
     case REQUEST_VICTIMS:
         serve_victims(disk, request);
         return;
@@ -435,10 +454,11 @@ static void serve(Disk *disk, DiskRequest *request)
 /* -- The queue --------------------------------------------------------------------------------- */
 
 /* What is done whether or not anybody hears of it: octets on their way to lost+found may be
- * nowhere else by now. */
+ * nowhere else by now; and a thread that waits would do so for ever. */
 static gboolean must_run(const DiskRequest *request)
 {
-    return request->kind == REQUEST_BATCH || request->kind == REQUEST_LOSE;
+    return request->kind == REQUEST_BATCH || request->kind == REQUEST_LOSE ||
+           request->kind == REQUEST_ROW;
 }
 
 /* Waits for work: all batches at the head of the queue, or one other request, or none when it is
@@ -489,10 +509,10 @@ void disk_ask(Disk *disk, const DiskRequest *request)
 {
     pthread_mutex_lock(&disk->lock);
     g_queue_push_tail(&disk->requests, g_memdup2(request, sizeof *request));
-    pthread_cond_signal(&disk->wake);
-    pthread_mutex_unlock(&disk->lock);
     if (!disk->thread)
         disk->thread = g_thread_new("disk", run, disk);
+    pthread_cond_signal(&disk->wake);
+    pthread_mutex_unlock(&disk->lock);
 }
 
 void disk_end_thread(Disk *disk)

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/io.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 enum {
@@ -23,17 +24,25 @@ static gint64 now(void)
     return g_get_real_time() / G_USEC_PER_SEC;
 }
 
-/* The octets in the cache, or -1. */
-static int open_cached(const Pop3Sync *sync, guint32 uid, guint64 *ret_size)
+/* The octets in the cache, which are compared with their hash: they are to be the only ones.  -1:
+ * GONE when there are none, or not what they were. */
+static int open_cached(const Pop3Sync *sync, guint32 uid, guint64 *ret_size, GError **error)
 {
     const guint64 *item = g_hash_table_lookup(sync->items, GUINT_TO_POINTER(uid));
-    autofd int fd = item ? disk_open_body(sync->backend->params.disk, sync->job->mailbox, *item,
-                                          NULL)
-                         : -1;
+    autofd int fd = -1;
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (!item) {
+        mail_fail(error, MAIL_ERROR_GONE, "the message was never read");
         return -1;
+    }
+    fd = disk_open_sound_body(sync->backend->params.disk, sync->job->mailbox, *item, error);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) < 0) {
+        mail_fail_errno(error, errno, "a message in the cache cannot be looked at");
+        return -1;
+    }
     *ret_size = (guint64)st.st_size;
     return steal_fd(&fd);
 }
@@ -49,24 +58,27 @@ static void let_go(Ledger *ledger, guint32 uid)
         ledger_remove_key(ledger, vague);
 }
 
-/* TRUE when its octets are here, and it stays. */
-static gboolean keep_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid)
+typedef enum { KEPT, HELD, NOT_HERE } Kept;
+
+/* HELD: its octets are here, but cannot be stored now.  It stays as it is, in the hope that the
+ * cache keeps them until then. */
+static Kept keep_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid)
 {
     const Ledger *ledger = pop3_inbox(worker, NULL);
     g_autoptr(GError) error = NULL;
-    guint64 size;
+    guint64 size = 0;
     autofd int fd = -1;
 
     if (ledger && ledger_key(ledger, uid, MAILDIR_KEY))
-        return TRUE;
-    fd = open_cached(sync, uid, &size);
-    if (fd < 0)
-        return FALSE;
-    if (maildir_worker_keep(worker, POP3_INBOX, uid, fd, size, &error))
-        return TRUE;
+        return KEPT;
+    fd = open_cached(sync, uid, &size, &error);
+    if (fd < 0 && mail_error_is(error, MAIL_ERROR_GONE))
+        return NOT_HERE;
+    if (fd >= 0 && maildir_worker_keep(worker, POP3_INBOX, uid, fd, size, &error))
+        return KEPT;
     g_warning("%s: a message that is not on the server any more stays in the cache alone: %s",
               sync->backend->params.config->id, error->message);
-    return FALSE;
+    return HELD;
 }
 
 static UidSet *find_unlisted(const Pop3Sync *sync, const Ledger *ledger, guint *ret_n_known)
@@ -110,10 +122,20 @@ static UidSet *believed(const Pop3Sync *sync, const UidSet *lost, guint n_known)
     return gone;
 }
 
+static void for_each(Ledger *ledger, const UidSet *uids, void (*func)(Ledger *, guint32))
+{
+    for (guint i = 0; i < uid_set_n_ranges(uids); i++) {
+        UidRange range = uid_set_range(uids, i);
+
+        for (guint64 uid = range.low; uid <= range.high; uid++)
+            func(ledger, (guint32)uid);
+    }
+}
+
 gboolean pop3_settle_unlisted(const Pop3Sync *sync, MaildirWorker *worker, GError **error)
 {
     Ledger *ledger = pop3_inbox(worker, error);
-    g_autoptr(UidSet) unlisted = NULL, lost = uid_set_new(), gone = NULL;
+    g_autoptr(UidSet) unlisted = NULL, kept = uid_set_new(), lost = uid_set_new(), gone = NULL;
     guint n_known;
 
     if (!ledger)
@@ -123,20 +145,19 @@ gboolean pop3_settle_unlisted(const Pop3Sync *sync, MaildirWorker *worker, GErro
         UidRange range = uid_set_range(unlisted, i);
 
         for (guint64 uid = range.low; uid <= range.high; uid++) {
-            if (keep_one(sync, worker, (guint32)uid))
-                let_go(pop3_inbox(worker, NULL), (guint32)uid);
-            else
-                uid_set_add(lost, (guint32)uid);
+            Kept how = keep_one(sync, worker, (guint32)uid);
+
+            if (how != HELD)
+                uid_set_add(how == KEPT ? kept : lost, (guint32)uid);
         }
     }
     gone = believed(sync, lost, n_known);
-    for (guint i = 0; i < uid_set_n_ranges(gone); i++) {
-        UidRange range = uid_set_range(gone, i);
-
-        for (guint64 uid = range.low; uid <= range.high; uid++)
-            ledger_remove_uid(pop3_inbox(worker, NULL), (guint32)uid);
-    }
-    return ledger_flush(pop3_inbox(worker, NULL), error);
+    ledger = pop3_inbox(worker, error); /* keeping one may have opened it anew */
+    if (!ledger)
+        return FALSE;
+    for_each(ledger, kept, let_go);
+    for_each(ledger, gone, ledger_remove_uid);
+    return ledger_flush(ledger, error);
 }
 
 /* -- pop3-keep= -------------------------------------------------------------------------------- */
@@ -160,19 +181,24 @@ static Keeping keeping_of(const Pop3Sync *sync, const Ledger *ledger, guint32 ui
     return is_here ? TAKEN : TO_FETCH;
 }
 
-static void take_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid)
+/* From its file, if it has one and that is still there, or from the cache. */
+static gboolean take_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid)
 {
+    const Ledger *ledger = pop3_inbox(worker, NULL);
+    gboolean has_file = ledger && ledger_key(ledger, uid, MAILDIR_KEY);
     g_autoptr(GError) error = NULL;
     guint64 size = 0;
-    autofd int fd = open_cached(sync, uid, &size);
-    Ledger *ledger = pop3_inbox(worker, &error);
-    gboolean has_file = ledger && ledger_key(ledger, uid, MAILDIR_KEY);
+    autofd int fd = has_file
+                        ? maildir_worker_open_message(worker, POP3_INBOX, uid, &size, &error)
+                        : open_cached(sync, uid, &size, &error);
 
-    if (has_file || fd >= 0)
-        (void)pop3_take(sync->backend, worker, uid, fd, size, &error);
-    if (error)
-        g_message("%s: a message stays on the server: %s", sync->backend->params.config->id,
-                  error->message);
+    if (fd >= 0 && pop3_take(sync->backend, worker, uid, fd, size, &error))
+        return TRUE;
+    if (mail_error_is(error, MAIL_ERROR_GONE))
+        return FALSE; /* of what is not here there is nothing to say */
+    g_message("%s: a message stays on the server: %s", sync->backend->params.config->id,
+              error->message);
+    return TRUE;
 }
 
 static void on_taken(guint32 number, BodyFile *file, const GError *error, gpointer user)
@@ -184,15 +210,10 @@ static void on_taken(guint32 number, BodyFile *file, const GError *error, gpoint
     if (!file)
         return; /* the next session tries again */
     worker = maildir_backend_enter(sync->backend->local);
-    for (guint i = 0; i < sync->backend->slots->len; i++) {
-        const Pop3Slot *slot = g_ptr_array_index(sync->backend->slots, i);
-
-        if (slot->number == number &&
-            !pop3_take(sync->backend, worker, slot->uid, body_file_fd(file),
-                       body_file_length(file), &failure))
-            g_message("%s: a message stays on the server: %s", sync->backend->params.config->id,
-                      failure->message);
-    }
+    if (!pop3_take(sync->backend, worker, pop3_slot(sync->backend, number)->uid,
+                   body_file_fd(file), body_file_length(file), &failure))
+        g_message("%s: a message stays on the server: %s", sync->backend->params.config->id,
+                  failure->message);
     maildir_backend_leave(sync->backend->local);
 }
 
@@ -209,9 +230,10 @@ gboolean pop3_take_off(Pop3Sync *sync, GError **error)
         Keeping keeping = ledger && slot->uid ? keeping_of(sync, ledger, slot->uid) : STAYS;
 
         n += keeping != STAYS;
-        if (keeping == TAKEN)
-            take_one(sync, worker, slot->uid);
-        else if (keeping == TO_FETCH)
+        if (keeping == TAKEN && !take_one(sync, worker, slot->uid) &&
+            backend->params.config->pop3_keep == CONFIG_POP3_KEEP_DAYS)
+            keeping = TO_FETCH;
+        if (keeping == TO_FETCH)
             g_array_append_val(numbers, slot->number);
     }
     maildir_backend_leave(backend->local);

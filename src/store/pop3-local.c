@@ -218,7 +218,8 @@ static gboolean copy_cached(MaildirWorker *worker, Pop3Backend *backend, Job *jo
     const Ledger *ledger = pop3_inbox(worker, NULL);
     const LedgerEntry *entry = ledger ? ledger_find_uid(ledger, message->uid) : NULL;
     autofd int fd = entry && message->item
-                        ? disk_open_body(backend->params.disk, job->mailbox, message->item, NULL)
+                        ? disk_open_sound_body(backend->params.disk, job->mailbox, message->item,
+                                               NULL)
                         : -1;
     MaildirDelivery delivery = {.fd = fd};
     struct stat st;
