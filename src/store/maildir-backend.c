@@ -31,11 +31,9 @@ typedef struct {
     MaildirBackendParts parts; /* .path NULL: an account of its own */
     char *path;                /* of parts */
 
-    GRecMutex entered;     /* who uses the worker */
+    GRecMutex entered;     /* who uses the worker, and the following */
     MaildirWorker *worker;
     GQueue *captured; /* or NULL */
-
-    /* The thread's. */
     gboolean is_online, was_told;
     Deadline retry;
     Deadline settled; /* when a change in the folders is looked at */
@@ -183,13 +181,13 @@ static void count(MaildirBackend *backend, JobKind kind)
     g_mutex_unlock(&backend->lock);
 }
 
+/* With the worker entered. */
 static void serve(MaildirBackend *backend, Job *job)
 {
     g_autoptr(GError) error = NULL;
     gboolean is_passed_on = FALSE;
 
     count(backend, job->kind);
-    g_rec_mutex_lock(&backend->entered);
     if (backend->parts.run)
         (void)backend->parts.run(backend->worker, job, &is_passed_on, backend->parts.user, &error);
     else
@@ -198,7 +196,6 @@ static void serve(MaildirBackend *backend, Job *job)
         set_online(backend, mail_error_is(error, MAIL_ERROR_OFFLINE) ? error : NULL);
         maildir_backend_done((Backend *)backend, job, error);
     }
-    g_rec_mutex_unlock(&backend->entered);
 }
 
 /* TRUE when something has changed in the folders, which is looked at when it has settled. */
@@ -246,40 +243,61 @@ static gboolean pause_work(gpointer user)
     return !is_stopping(backend);
 }
 
-static void serve_all(MaildirBackend *backend)
+/* The worker first, then the job: as long as another thread has the worker, that one lets in who
+ * waits (pause_work()). */
+static gboolean serve_next(MaildirBackend *backend)
 {
     static const JobRoles all = ~0u;
     Job *job;
 
-    while (!is_stopping(backend) && (job = job_queue_take(backend->queue, &all, 1, NULL))) {
+    g_rec_mutex_lock(&backend->entered);
+    job = is_stopping(backend) ? NULL : job_queue_take(backend->queue, &all, 1, NULL);
+    if (job)
         serve(backend, job);
+    g_rec_mutex_unlock(&backend->entered);
+    return job != NULL;
+}
+
+static void serve_all(MaildirBackend *backend)
+{
+    while (serve_next(backend))
         look_for_changes(backend);
-    }
 }
 
 static void open_tree(MaildirBackend *backend)
 {
     g_autoptr(GError) error = NULL;
 
-    backend->retry = deadline_in(RETRY_SECONDS);
     g_rec_mutex_lock(&backend->entered);
+    backend->retry = deadline_in(RETRY_SECONDS);
     (void)maildir_worker_open(backend->worker, &error);
-    g_rec_mutex_unlock(&backend->entered);
     set_online(backend, error);
+    g_rec_mutex_unlock(&backend->entered);
 }
 
 static void wait_for_work(MaildirBackend *backend)
 {
     struct pollfd fds[] = {{.fd = cancel_fd(backend->wake), .events = POLLIN},
                            {.fd = -1, .events = POLLIN}};
-    Deadline until = backend->is_online ? DEADLINE_NEVER : backend->retry;
+    Deadline until;
 
     g_rec_mutex_lock(&backend->entered);
+    until = backend->is_online ? DEADLINE_NEVER : backend->retry;
     if (backend->settled == DEADLINE_NEVER)
         fds[1].fd = maildir_worker_watch_fd(backend->worker);
     until = deadline_earlier(until, backend->settled);
     g_rec_mutex_unlock(&backend->entered);
     (void)poll(fds, G_N_ELEMENTS(fds), deadline_poll_ms(until));
+}
+
+static gboolean is_due(MaildirBackend *backend)
+{
+    gboolean due;
+
+    g_rec_mutex_lock(&backend->entered);
+    due = !backend->is_online && deadline_passed(backend->retry);
+    g_rec_mutex_unlock(&backend->entered);
+    return due;
 }
 
 static gpointer run(gpointer user)
@@ -290,8 +308,7 @@ static gpointer run(gpointer user)
     while (!is_stopping(backend)) {
         cancel_clear(backend->wake);
         serve_all(backend);
-        if (g_atomic_int_compare_and_exchange(&backend->retry_now, 1, 0) ||
-            (!backend->is_online && deadline_passed(backend->retry)))
+        if (g_atomic_int_compare_and_exchange(&backend->retry_now, 1, 0) || is_due(backend))
             open_tree(backend);
         look_for_changes(backend);
         if (!is_stopping(backend)) /* the wake-up of that may have been cleared above */
@@ -354,7 +371,7 @@ static void drain_inbox(MaildirBackend *backend)
             event_free(event);
 }
 
-static void stop(Backend *opaque)
+void maildir_backend_end(Backend *opaque)
 {
     MaildirBackend *backend = (MaildirBackend *)opaque;
 
@@ -362,6 +379,13 @@ static void stop(Backend *opaque)
     backend->is_stopping = TRUE;
     g_mutex_unlock(&backend->lock);
     cancel_raise(backend->wake);
+}
+
+static void stop(Backend *opaque)
+{
+    MaildirBackend *backend = (MaildirBackend *)opaque;
+
+    maildir_backend_end(opaque);
     g_thread_join(backend->thread);
     maildir_worker_free(backend->worker);
     drain_inbox(backend);

@@ -24,6 +24,10 @@ typedef struct {
 /* To be ended by maildir_backend_ops.stop(). */
 Backend *maildir_backend_start(const BackendParams *params, const MaildirBackendParts *parts);
 
+/* What the worker is at is given up, and no more jobs are taken; who has entered may go on.  To be
+ * followed by stop(). */
+void maildir_backend_end(Backend *backend);
+
 /* Any thread: the worker, for this thread alone until it leaves; for moments, never for as long as
  * a network takes. */
 MaildirWorker *maildir_backend_enter(Backend *backend);
