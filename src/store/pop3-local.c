@@ -154,6 +154,8 @@ static gboolean doom_all(Pop3Backend *backend, Ledger *ledger, Job *job, gboolea
         if (!pop3_inbox_doom(backend, ledger, message->uid, error))
             return FALSE;
         message->date = 0;
+        if (ledger_key(ledger, message->uid, POP3_OWED))
+            message->size = 0; /* the server's claim, perhaps: a file that was just made differs */
         message->is_done = !has_file(ledger, message->uid);
         *ret_has_files = *ret_has_files || !message->is_done;
     }
@@ -270,7 +272,6 @@ static gboolean copy(MaildirWorker *worker, Pop3Backend *backend, Job *job,
         return mail_fail(error, MAIL_ERROR_READONLY,
                          "the server has no number for this message that is its own and stays "
                          "(UIDL), so it can be copied, but not moved");
-    /* The dooming goes first: a file that leaves would leave the entry without a key. */
     for (guint i = 0; i < job->change->messages->len; i++) {
         ChangeMessage *message = nth(job, i);
 
@@ -335,6 +336,18 @@ static void leave_out_inbox(Job *job)
             g_ptr_array_remove_index(job->status_of, i - 1);
 }
 
+/* A ledger that was lost begins anew, and its UIDs are of others. */
+static gboolean is_of_this_ledger(MaildirWorker *worker, const Job *job, GError **error)
+{
+    const Ledger *ledger = job->uidvalidity ? pop3_inbox(worker, error) : NULL;
+
+    if (!job->uidvalidity || (ledger && ledger_uidvalidity(ledger) == job->uidvalidity))
+        return TRUE;
+    return ledger ? mail_fail(error, MAIL_ERROR_GONE,
+                              "%s was made anew; its messages have other numbers now", job->wire)
+                  : FALSE;
+}
+
 gboolean pop3_local_run(MaildirWorker *worker, Job *job, gboolean *ret_is_passed_on,
                         gpointer user, GError **error)
 {
@@ -344,6 +357,8 @@ gboolean pop3_local_run(MaildirWorker *worker, Job *job, gboolean *ret_is_passed
         leave_out_inbox(job);
     if (!is_inbox(job->wire))
         return maildir_worker_run(worker, job, error);
+    if (!is_of_this_ledger(worker, job, error))
+        return FALSE;
     switch (job->kind) {
     case JOB_SYNC:
         *ret_is_passed_on = TRUE;
