@@ -27,8 +27,18 @@ void pop3_inbox_turn(Ledger *ledger, guint32 uid, const char *from, const char *
     if (!old)
         return;
     ledger_remove_key(ledger, new); /* another one's, from long ago */
-    ledger_remove_key(ledger, old);
     (void)ledger_add_key(ledger, uid, new, NULL);
+    ledger_remove_key(ledger, old); /* last: half of this in the file must not leave it without */
+}
+
+void pop3_inbox_forget(Ledger *ledger, guint32 uid, const char *prefix)
+{
+    g_autofree char *key = g_strdup(ledger_key(ledger, uid, prefix));
+
+    if (key)
+        ledger_remove_key(ledger, key);
+    if (!ledger_key(ledger, uid, ""))
+        ledger_remove_uid(ledger, uid);
 }
 
 /* -- Removals that are owed -------------------------------------------------------------------- */
@@ -57,12 +67,15 @@ guint pop3_inbox_count_owed(const Ledger *ledger)
     return n;
 }
 
+/* Both threads do; entered, so that the last that is told is the last that was true. */
 static void tell_owed(Pop3Backend *backend)
 {
     Event *event = event_new(EVENT_OWED, NULL);
 
+    (void)maildir_backend_enter(backend->local);
     event->n_messages = (guint32)g_atomic_int_get(&backend->n_owed);
     maildir_backend_post(backend->local, event);
+    maildir_backend_leave(backend->local);
 }
 
 void pop3_owe(Pop3Backend *backend)
@@ -74,13 +87,9 @@ void pop3_owe(Pop3Backend *backend)
 
 static void settle(Pop3Backend *backend, Ledger *ledger, guint32 uid)
 {
-    g_autofree char *key = g_strdup(ledger_key(ledger, uid, POP3_OWED));
-
-    if (!key)
+    if (!ledger_key(ledger, uid, POP3_OWED))
         return;
-    ledger_remove_key(ledger, key);
-    if (!ledger_key(ledger, uid, ""))
-        ledger_remove_uid(ledger, uid);
+    pop3_inbox_forget(ledger, uid, POP3_OWED);
     g_atomic_int_add(&backend->n_owed, -1);
 }
 
@@ -97,44 +106,62 @@ void pop3_inbox_settle(Pop3Backend *backend, Ledger *ledger, const UidSet *uids)
 
 /* -- A new session's list ---------------------------------------------------------------------- */
 
+static const LedgerEntry *find_as(const Ledger *ledger, const Pop3Slot *slot, const char *prefix)
+{
+    g_autofree char *key = g_strconcat(prefix, slot->key + strlen(POP3_HERE), NULL);
+
+    return ledger_find_key(ledger, key);
+}
+
+/* It was hidden, and is back; or the server gave the unique-id of a message that is gone to another
+ * one, as it may (RFC 1939 section 7): that has another size, most likely. */
+static guint32 find_again(Ledger *ledger, const Pop3Slot *slot)
+{
+    const LedgerEntry *entry = find_as(ledger, slot, POP3_GONE);
+    guint32 uid = entry ? entry->uid : 0;
+
+    if (!entry)
+        return 0;
+    if (entry->size != slot->size) {
+        pop3_inbox_forget(ledger, uid, POP3_GONE);
+        return 0;
+    }
+    pop3_inbox_turn(ledger, uid, POP3_GONE, POP3_HERE);
+    return uid;
+}
+
 /* The message that a slot is, by its own key, or by one that it had before. */
 static guint32 find(Ledger *ledger, const Pop3Slot *slot)
 {
     const LedgerEntry *entry = ledger_find_key(ledger, slot->key);
-    static const char *const others[] = {POP3_OWED, POP3_GONE};
 
-    for (guint i = 0; !entry && g_str_has_prefix(slot->key, POP3_HERE) &&
-                      i < G_N_ELEMENTS(others); i++) {
-        g_autofree char *key = g_strconcat(others[i], slot->key + strlen(POP3_HERE), NULL);
-
-        entry = ledger_find_key(ledger, key);
-        if (entry && g_str_equal(others[i], POP3_GONE)) { /* it was hidden, and is back */
-            guint32 uid = entry->uid;
-
-            pop3_inbox_turn(ledger, uid, POP3_GONE, POP3_HERE);
-            return uid;
-        }
+    if (!entry && g_str_has_prefix(slot->key, POP3_HERE)) {
+        entry = find_as(ledger, slot, POP3_OWED);
+        if (!entry)
+            return find_again(ledger, slot);
     }
     return entry ? entry->uid : 0;
 }
 
-/* What was owed and is not listed any more is done; what was there and is not, is news. */
+/* What was owed and is not listed any more is done; what was there and is not, is news.  Of what is
+ * neither there nor here nothing needs to be known. */
 static gboolean settle_unlisted(Pop3Backend *backend, Ledger *ledger)
 {
-    g_autoptr(UidSet) done = uid_set_new();
     const LedgerEntry *entry;
+    guint32 uid = 0;
     gboolean has_news = FALSE;
 
-    for (entry = ledger_next(ledger, 1); entry; entry = ledger_next(ledger, entry->uid + 1)) {
-        if (g_hash_table_contains(backend->by_uid, GUINT_TO_POINTER(entry->uid)))
+    while ((entry = ledger_next(ledger, uid + 1))) {
+        uid = entry->uid;
+        if (g_hash_table_contains(backend->by_uid, GUINT_TO_POINTER(uid)))
             continue;
-        if (ledger_key(ledger, entry->uid, POP3_OWED))
-            uid_set_add(done, entry->uid);
-        has_news = has_news || ledger_key(ledger, entry->uid, POP3_HERE) ||
-                   ledger_key(ledger, entry->uid, POP3_VAGUE);
+        has_news = has_news || ledger_key(ledger, uid, POP3_HERE) ||
+                   ledger_key(ledger, uid, POP3_VAGUE);
+        if (ledger_key(ledger, uid, POP3_OWED))
+            pop3_inbox_forget(ledger, uid, POP3_OWED);
+        else if (!pop3_inbox_shows(ledger, uid))
+            ledger_remove_uid(ledger, uid);
     }
-    if (!uid_set_is_empty(done))
-        pop3_inbox_settle(backend, ledger, done);
     return has_news;
 }
 
@@ -155,5 +182,9 @@ gboolean pop3_inbox_match(Pop3Backend *backend, Ledger *ledger, gboolean *ret_ha
     if (settle_unlisted(backend, ledger))
         has_news = TRUE;
     *ret_has_news = has_news;
-    return ledger_flush(ledger, error);
+    if (!ledger_flush(ledger, error))
+        return FALSE;
+    g_atomic_int_set(&backend->n_owed, (int)pop3_inbox_count_owed(ledger));
+    tell_owed(backend);
+    return TRUE;
 }

@@ -137,6 +137,8 @@ Ledger *pop3_inbox(MaildirWorker *worker, GError **error);
 gboolean pop3_inbox_shows(const Ledger *ledger, guint32 uid);
 /* The key becomes one with another prefix. */
 void pop3_inbox_turn(Ledger *ledger, guint32 uid, const char *from, const char *to);
+/* The key is no more; nor is an entry without any. */
+void pop3_inbox_forget(Ledger *ledger, guint32 uid, const char *prefix);
 /* The message is to be removed from the server, if it is there.  READONLY for one without a UIDL.
  * To be flushed, then pop3_owe(). */
 gboolean pop3_inbox_doom(Pop3Backend *backend, Ledger *ledger, guint32 uid, GError **error);

@@ -51,11 +51,8 @@ static int open_cached(const Pop3Sync *sync, guint32 uid, guint64 *ret_size, GEr
 
 static void let_go(Ledger *ledger, guint32 uid)
 {
-    g_autofree char *vague = g_strdup(ledger_key(ledger, uid, POP3_VAGUE));
-
     pop3_inbox_turn(ledger, uid, POP3_HERE, POP3_GONE);
-    if (vague)
-        ledger_remove_key(ledger, vague);
+    pop3_inbox_forget(ledger, uid, POP3_VAGUE);
 }
 
 typedef enum { KEPT, HELD, NOT_HERE } Kept;

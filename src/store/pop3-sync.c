@@ -329,15 +329,16 @@ static void tell_whole(const Pop3Sync *sync, MaildirWorker *worker, Pop3Slot *sl
     Ledger *ledger = pop3_inbox(worker, &error);
     Message *message;
 
-    slot->size = body_file_length(file);
     message = ledger ? make_message(sync, ledger, slot,
                                     header->data ? (const char *)header->data : "", header->len)
                      : NULL;
-    if (message)
+    if (message) {
+        message->size = body_file_length(file);
         g_ptr_array_add(messages, message);
+    }
     if (!message ||
-        !maildir_worker_keep(worker, POP3_INBOX, slot->uid, body_file_fd(file), slot->size,
-                             &error) ||
+        !maildir_worker_keep(worker, POP3_INBOX, slot->uid, body_file_fd(file),
+                             body_file_length(file), &error) ||
         !post_messages(sync, pop3_inbox(worker, NULL), messages, &error))
         g_message("%s: a message is not shown: %s", sync->backend->params.config->id,
                   error ? error->message : "it has no place");
@@ -354,12 +355,7 @@ static void on_whole(guint32 number, BodyFile *file, const GError *error, gpoint
         return;
     }
     worker = maildir_backend_enter(sync->backend->local);
-    for (guint i = 0; i < sync->wanted->len; i++) {
-        Pop3Slot *slot = g_ptr_array_index(sync->wanted, i);
-
-        if (slot->number == number)
-            tell_whole(sync, worker, slot, file);
-    }
+    tell_whole(sync, worker, pop3_slot(sync->backend, number), file);
     maildir_backend_leave(sync->backend->local);
 }
 
