@@ -13,17 +13,26 @@ void pop3_slot_free(gpointer data)
 {
     Pop3Slot *slot = data;
 
+    if (!slot)
+        return;
     g_free(slot->key);
     g_free(slot);
 }
 
 Pop3Slot *pop3_slot(const Pop3Backend *backend, guint32 number)
 {
-    for (guint i = 0; i < backend->slots->len; i++) {
-        Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
+    guint low = 0, high = backend->slots->len;
+
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+        Pop3Slot *slot = g_ptr_array_index(backend->slots, middle);
 
         if (slot->number == number)
             return slot;
+        if (slot->number < number)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }
@@ -65,7 +74,7 @@ typedef struct {
     Pop3Sink base;
     Pop3Backend *backend;
     GChecksum *checksum;
-    GHashTable *keys;   /* of those that were made */
+    GHashTable *counts; /* HASH-SIZE -> how many of them there are so far */
 } Digest;
 
 static void digest_begin(Pop3Sink *sink, guint32 number)
@@ -83,17 +92,16 @@ static void digest_end(Pop3Sink *sink, guint32 number, const GError *error)
 {
     Digest *digest = (Digest *)sink;
     Pop3Slot *slot = pop3_slot(digest->backend, number);
+    char *likeness;
+    guint n;
 
     if (error || !slot)
         return;
-    for (guint n = 1; !slot->key; n++) {
-        g_autofree char *key =
-            g_strdup_printf(POP3_VAGUE "%s-%" G_GUINT64_FORMAT "-%u",
-                            g_checksum_get_string(digest->checksum), slot->size, n);
-
-        if (g_hash_table_add(digest->keys, g_strdup(key)))
-            slot->key = g_steal_pointer(&key);
-    }
+    likeness = g_strdup_printf("%s-%" G_GUINT64_FORMAT,
+                               g_checksum_get_string(digest->checksum), slot->size);
+    n = GPOINTER_TO_UINT(g_hash_table_lookup(digest->counts, likeness)) + 1;
+    slot->key = g_strdup_printf(POP3_VAGUE "%s-%u", likeness, n);
+    g_hash_table_replace(digest->counts, likeness, GUINT_TO_POINTER(n));
 }
 
 static void say_vague(Pop3Backend *backend, guint n)
@@ -105,13 +113,31 @@ static void say_vague(Pop3Backend *backend, guint n)
               "read and copied, but not removed or moved by mailfs", backend->params.config->id, n);
 }
 
+/* What the server does not even show the header of. */
+static void leave_out_unnamed(Pop3Backend *backend)
+{
+    GPtrArray *named = g_ptr_array_new_with_free_func(pop3_slot_free);
+
+    for (guint i = 0; i < backend->slots->len; i++) {
+        Pop3Slot *slot = g_steal_pointer(&g_ptr_array_index(backend->slots, i));
+
+        if (slot->key)
+            g_ptr_array_add(named, slot);
+        else
+            pop3_slot_free(slot);
+    }
+    g_ptr_array_set_size(backend->slots, 0);
+    g_ptr_array_unref(backend->slots);
+    backend->slots = named;
+}
+
 static gboolean name_vague(Pop3Backend *backend, guint n_vague, GError **error)
 {
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
     g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_autoptr(GHashTable) keys =
+    g_autoptr(GHashTable) counts =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    Digest digest = {{digest_begin, digest_data, digest_end}, backend, checksum, keys};
+    Digest digest = {{digest_begin, digest_data, digest_end}, backend, checksum, counts};
 
     say_vague(backend, n_vague);
     for (guint i = 0; i < backend->slots->len; i++) {
@@ -123,10 +149,7 @@ static gboolean name_vague(Pop3Backend *backend, guint n_vague, GError **error)
     if (!pop3_transfer(backend, backend->has_no_top ? POP3_RETR : POP3_TOP, numbers,
                        &digest.base, error))
         return FALSE;
-    /* What the server does not even show the header of. */
-    for (guint i = backend->slots->len; i > 0; i--)
-        if (!((Pop3Slot *)g_ptr_array_index(backend->slots, i - 1))->key)
-            g_ptr_array_remove_index(backend->slots, i - 1);
+    leave_out_unnamed(backend);
     return TRUE;
 }
 
