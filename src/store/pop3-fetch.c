@@ -111,7 +111,7 @@ gboolean pop3_take(Pop3Backend *backend, MaildirWorker *worker, guint32 uid, int
 typedef struct {
     Pop3Backend *backend;
     Job *job;
-    GHashTable *by_number; /* number -> FetchItem of the job */
+    GHashTable *by_number; /* number -> FetchItem of the job, of what is not answered yet */
     GArray *whole;         /* of FetchItem, that are in the cache now */
 } Fetch;
 
@@ -179,6 +179,7 @@ static void on_whole(guint32 number, BodyFile *file, const GError *error, gpoint
         g_array_append_vals(fetch->whole, item, 1);
     else
         post_failed(fetch, item, file ? failure : error);
+    g_hash_table_remove(fetch->by_number, GUINT_TO_POINTER(number));
 }
 
 /* pop3-keep=fetched: from the file in the cache, which is whole. */
@@ -230,6 +231,22 @@ static GArray *numbers_of(Fetch *fetch)
     return numbers;
 }
 
+/* The session broke: what was answered is not asked for again in the next one. */
+static void leave_unanswered(const Fetch *fetch, const GArray *numbers)
+{
+    GArray *left = g_array_new(FALSE, FALSE, sizeof(FetchItem));
+
+    for (guint i = 0; i < numbers->len; i++) {
+        guint32 number = g_array_index(numbers, guint32, i);
+        const FetchItem *item = g_hash_table_lookup(fetch->by_number, GUINT_TO_POINTER(number));
+
+        if (item)
+            g_array_append_vals(left, item, 1);
+    }
+    g_array_unref(fetch->job->items);
+    fetch->job->items = left;
+}
+
 gboolean pop3_fetch(Pop3Backend *backend, Job *job, GError **error)
 {
     Fetch fetch = {.backend = backend, .job = job};
@@ -246,6 +263,8 @@ gboolean pop3_fetch(Pop3Backend *backend, Job *job, GError **error)
     numbers = numbers_of(&fetch);
     ok = run(&retrieval, numbers, error);
     take_fetched(&fetch);
+    if (!ok)
+        leave_unanswered(&fetch, numbers);
     return ok;
 }
 
