@@ -104,14 +104,13 @@ static Deadline when_gathered(Pop3Backend *backend)
 static Deadline next_due(Pop3Backend *backend)
 {
     gboolean is_new = g_atomic_int_get(&backend->owed_is_new) != 0;
+    Deadline due = backend->link > LINK_ONLINE ? backend->retry : backend->next_poll;
 
     if (backend->session)
         return is_new ? when_gathered(backend) : backend->linger;
-    if (pop3_has_owed(backend))
-        return MAX(MAX(backend->retry, backend->next_login),
-                   is_new ? when_gathered(backend) : backend->owed_retry);
-    return backend->link > LINK_ONLINE ? backend->retry
-                                       : MAX(backend->next_poll, backend->next_login);
+    if (backend->link <= LINK_ONLINE && pop3_has_owed(backend))
+        due = deadline_earlier(due, is_new ? when_gathered(backend) : backend->owed_retry);
+    return MAX(due, backend->next_login);
 }
 
 /* TRUE when a job came, or the end; FALSE when the time is over. */
