@@ -44,10 +44,12 @@ static void stop(Backend *opaque)
     Pop3Backend *backend = (Pop3Backend *)opaque;
     Deadline politeness = deadline_in_ms(POLITE_MS);
 
+    maildir_backend_end(backend->local);
     g_mutex_lock(&backend->lock);
     backend->is_stopping = TRUE;
-    if (backend->running && backend->cancel)
-        cancel_raise(backend->cancel); /* what is under way is of use to nobody any more */
+    /* What is under way is of use to nobody any more, nor is a session that only begins. */
+    if (backend->cancel && (backend->running || !g_atomic_int_get(&backend->is_open)))
+        cancel_raise(backend->cancel);
     g_mutex_unlock(&backend->lock);
     cancel_raise(backend->wake);
     while (g_atomic_int_get(&backend->is_open) && !deadline_passed(politeness))
@@ -61,6 +63,8 @@ static void stop(Backend *opaque)
     g_hash_table_unref(backend->counts);
     uid_set_free(backend->missing);
     g_clear_error(&backend->failure);
+    g_clear_error(&backend->away);
+    g_free(backend->said);
     g_mutex_clear(&backend->lock);
     g_free(backend);
 }
@@ -70,8 +74,24 @@ static void submit(Backend *opaque, Job *job)
     maildir_backend_ops.submit(((Pop3Backend *)opaque)->local, job);
 }
 
+GError *pop3_away(Pop3Backend *backend)
+{
+    GError *away;
+
+    g_mutex_lock(&backend->lock);
+    away = backend->away ? g_error_copy(backend->away) : NULL;
+    g_mutex_unlock(&backend->lock);
+    return away;
+}
+
 void pop3_pass_on(Pop3Backend *backend, Job *job)
 {
+    g_autoptr(GError) away = job->kind == JOB_SYNC ? NULL : pop3_away(backend);
+
+    if (away) {
+        maildir_backend_done(backend->local, job, away);
+        return;
+    }
     job_queue_push(backend->queue, job);
     cancel_raise(backend->wake);
 }

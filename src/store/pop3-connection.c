@@ -205,10 +205,21 @@ static UidSet *owed_here(Pop3Backend *backend, GArray *numbers)
     return uids;
 }
 
+/* Once, and not again at each try. */
+static void say(Pop3Backend *backend, char *text)
+{
+    if (text && g_strcmp0(text, backend->said) != 0)
+        g_message("%s: %s", backend->params.config->id, text);
+    g_free(backend->said);
+    backend->said = text;
+}
+
 typedef struct {
     Pop3Sink base;
     Pop3Backend *backend;
     UidSet *uids; /* what is owed, without those that were refused */
+    guint n_refused;
+    GError *error; /* of the first of them */
 } Removal;
 
 static void on_removed(Pop3Sink *sink, guint32 number, const GError *error)
@@ -219,8 +230,9 @@ static void on_removed(Pop3Sink *sink, guint32 number, const GError *error)
     if (!slot)
         return;
     uid_set_remove(removal->uids, slot->uid);
-    g_message("%s: a message was not removed, and will be tried again: %s",
-              removal->backend->params.config->id, error->message);
+    removal->n_refused++;
+    if (!removal->error)
+        removal->error = g_error_copy(error);
 }
 
 /* +OK to QUIT: they are gone. */
@@ -259,17 +271,29 @@ static void plan_owed(Pop3Backend *backend)
     backend->n_owed_tries++;
 }
 
+/* DELE of @numbers; those that are refused leave @uids.  FALSE: the session broke. */
+static gboolean mark(Pop3Backend *backend, const GArray *numbers, UidSet *uids)
+{
+    Removal removal = {{.end = on_removed}, backend, uids, 0, NULL};
+    gboolean ok =
+        numbers->len == 0 || pop3_transfer(backend, POP3_DELE, numbers, &removal.base, NULL);
+
+    if (removal.error)
+        say(backend, g_strdup_printf("%u messages were not removed, which will be tried again: %s",
+                                     removal.n_refused, removal.error->message));
+    else if (ok)
+        say(backend, NULL);
+    g_clear_error(&removal.error);
+    return ok;
+}
+
 static void carry_out_owed(Pop3Backend *backend)
 {
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
-    g_autoptr(UidSet) uids = NULL;
+    g_autoptr(UidSet) uids = owed_here(backend, numbers);
     g_autoptr(GError) error = NULL;
-    Removal removal = {{.end = on_removed}, backend, NULL};
 
-    uids = owed_here(backend, numbers);
-    removal.uids = uids;
-    if (numbers->len > 0 &&
-        !pop3_transfer(backend, POP3_DELE, numbers, &removal.base, &error))
+    if (!mark(backend, numbers, uids))
         return;
     FAULT("pop3-marked");
     pop3_count(backend, "QUIT", 1);
@@ -318,7 +342,6 @@ static gboolean open_session(Pop3Backend *backend, GError **error)
     };
 
     backend->session = pop3_session_new(&params, &handler, backend);
-    g_atomic_int_set(&backend->is_open, 1);
     pop3_count(backend, "CONNECT", 1);
     if (pop3_session_open(backend->session, error))
         return TRUE;
@@ -356,6 +379,29 @@ static gboolean may_connect(Pop3Backend *backend, GError **error)
     return TRUE;
 }
 
+static void set_away(Pop3Backend *backend, const GError *failure)
+{
+    g_mutex_lock(&backend->lock);
+    g_clear_error(&backend->away);
+    backend->away = failure ? g_error_copy(failure) : NULL;
+    g_mutex_unlock(&backend->lock);
+}
+
+/* Who comes meanwhile is told what is known of the server. */
+static gboolean try_session(Pop3Backend *backend, gboolean *ret_has_news, GError **error)
+{
+    gboolean ok;
+
+    set_away(backend, backend->failure);
+    ok = open_session(backend, error) && pop3_list(backend, ret_has_news, error);
+    set_away(backend, NULL);
+    if (ok)
+        g_atomic_int_set(&backend->is_open, 1);
+    else
+        close_session(backend);
+    return ok;
+}
+
 gboolean pop3_connect(Pop3Backend *backend, gboolean fresh, GError **error)
 {
     g_autoptr(GError) failure = NULL;
@@ -368,8 +414,7 @@ gboolean pop3_connect(Pop3Backend *backend, gboolean fresh, GError **error)
         return TRUE;
     if (!may_connect(backend, error))
         return FALSE;
-    if (!open_session(backend, &failure) || !pop3_list(backend, &has_news, &failure)) {
-        close_session(backend);
+    if (!try_session(backend, &has_news, &failure)) {
         if (!pop3_is_stopping(backend))
             set_failure(backend, failure);
         g_propagate_error(error, g_error_copy(backend->failure ? backend->failure : failure));

@@ -19,6 +19,11 @@ gboolean pop3_inbox_shows(const Ledger *ledger, guint32 uid)
            ledger_key(ledger, uid, POP3_VAGUE);
 }
 
+gboolean pop3_inbox_has_heard(const Ledger *ledger)
+{
+    return ledger_uidnext(ledger) > 1;
+}
+
 void pop3_inbox_turn(Ledger *ledger, guint32 uid, const char *from, const char *to)
 {
     g_autofree char *old = g_strdup(ledger_key(ledger, uid, from));

@@ -68,7 +68,7 @@ typedef struct {
     GHashTable *by_uid;   /* UID -> Pop3Slot */
     gboolean was_synced;  /* a SYNC has used the session's list */
     Deadline opened, linger, next_poll;
-    guint64 counted_in, counted_out, counted_commands;
+    guint64 counted_in, counted_out;
 
     /* The thread's: when the next one may be. */
     LinkState link;
@@ -82,6 +82,7 @@ typedef struct {
     guint n_failures;
     gboolean has_top, has_no_top; /* what is known of the server's TOP */
     gboolean said_vague; /* the log has the sentence about UIDLs */
+    char *said;          /* of removals that did not work, the last time; or NULL */
     UidSet *missing;     /* too many to believe it: not listed the last time */
 
     /* Under the lock. */
@@ -89,13 +90,14 @@ typedef struct {
     gboolean is_stopping;
     Cancel *cancel; /* of the session, or NULL */
     guint64 running; /* id of the job at work, or 0 */
+    GError *away;    /* the failure, while another session is tried; or NULL */
     GHashTable *counts;
     guint64 octets_in, octets_out;
 
     /* Atomic. */
     int n_owed;
     int retry_now;
-    int is_open;
+    int is_open; /* a session that may be told QUIT */
     int owed_is_new; /* since the thread looked */
 } Pop3Backend;
 
@@ -134,6 +136,8 @@ gboolean pop3_list(Pop3Backend *backend, gboolean *ret_has_news, GError **error)
 /* -- pop3-inbox.c: with the worker entered ----------------------------------------------------- */
 
 Ledger *pop3_inbox(MaildirWorker *worker, GError **error);
+/* A server has been listed: without it the ledger tells what there is. */
+gboolean pop3_inbox_has_heard(const Ledger *ledger);
 gboolean pop3_inbox_shows(const Ledger *ledger, guint32 uid);
 /* The key becomes one with another prefix. */
 void pop3_inbox_turn(Ledger *ledger, guint32 uid, const char *from, const char *to);
@@ -158,8 +162,15 @@ void pop3_inbox_settle(Pop3Backend *backend, Ledger *ledger, const UidSet *uids)
 /* A MaildirBackendRunFunc. */
 gboolean pop3_local_run(MaildirWorker *worker, Job *job, gboolean *ret_is_passed_on,
                         gpointer backend, GError **error);
-/* To be done by the thread that talks to the server. */
+
+/* -- pop3-backend.c ---------------------------------------------------------------------------- */
+
+/* Takes the job, for the thread that talks to the server.  While that thread only tries whether the
+ * server is there again, which may take long, what needs one is answered at once; a SYNC can do
+ * without. */
 void pop3_pass_on(Pop3Backend *backend, Job *job);
+/* Why nobody need wait for the server, or NULL: as just said.  The caller owns it. */
+GError *pop3_away(Pop3Backend *backend);
 
 /* -- pop3-sync.c ------------------------------------------------------------------------------- */
 

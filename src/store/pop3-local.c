@@ -326,6 +326,26 @@ static gboolean fetch(MaildirWorker *worker, Pop3Backend *backend, Job *job,
     return ok;
 }
 
+/* -- SYNC -------------------------------------------------------------------------------------- */
+
+static gboolean pass_on_sync(MaildirWorker *worker, Pop3Backend *backend, Job *job,
+                             gboolean *ret_is_passed_on, GError **error)
+{
+    const Ledger *ledger = pop3_inbox(worker, error);
+    g_autoptr(GError) away = NULL;
+
+    if (!ledger)
+        return FALSE;
+    away = pop3_inbox_has_heard(ledger) ? NULL : pop3_away(backend);
+    if (away) {
+        g_propagate_error(error, g_steal_pointer(&away));
+        return FALSE;
+    }
+    *ret_is_passed_on = TRUE;
+    pop3_pass_on(backend, job);
+    return TRUE;
+}
+
 /* -- All of them ------------------------------------------------------------------------------- */
 
 /* The stamp of its files is not all there is to the INBOX. */
@@ -361,9 +381,7 @@ gboolean pop3_local_run(MaildirWorker *worker, Job *job, gboolean *ret_is_passed
         return FALSE;
     switch (job->kind) {
     case JOB_SYNC:
-        *ret_is_passed_on = TRUE;
-        pop3_pass_on(backend, job);
-        return TRUE;
+        return pass_on_sync(worker, backend, job, ret_is_passed_on, error);
     case JOB_FETCH:
         return fetch(worker, backend, job, ret_is_passed_on, error);
     case JOB_COPY:

@@ -39,7 +39,7 @@ static gboolean can_do_without(const Pop3Sync *sync)
 {
     MaildirWorker *worker = maildir_backend_enter(sync->backend->local);
     const Ledger *ledger = pop3_inbox(worker, NULL);
-    gboolean has_heard = ledger && ledger_uidnext(ledger) > 1;
+    gboolean has_heard = ledger && pop3_inbox_has_heard(ledger);
 
     maildir_backend_leave(sync->backend->local);
     return has_heard;
