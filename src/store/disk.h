@@ -184,8 +184,8 @@ typedef void (*DiskVerifyFunc)(guint16 mailbox, guint64 item, gboolean is_good, 
 void disk_verify_body(Disk *disk, guint16 mailbox, guint64 item, DiskVerifyFunc func,
                       gpointer user);
 
-/* As disk_open_body(), for who makes a body the only copy there is: only when length and SHA-256 are
- * those of the index; GONE when they are not.  Waits for the disk's thread, so not on the main
+/* As disk_open_body(), for who makes a body the only copy there is: only when length and SHA-256
+ * are those of the index; GONE when they are not.  Waits for the disk's thread, so not on the main
  * thread. */
 int disk_open_sound_body(Disk *disk, guint16 mailbox, guint64 item, GError **error);
 

@@ -244,31 +244,36 @@ static gboolean tell_headers(const Pop3Sync *sync, GHashTable *headers, guint fi
     return ok;
 }
 
+static Message *message_of(const LedgerEntry *entry)
+{
+    Message *message = message_new();
+
+    message->uid = entry->uid;
+    message->flags = entry->flags;
+    message_set_keywords(message, entry->keywords);
+    message->date = entry->date;
+    message->size = MAX(entry->size, 1);
+    message->name = message_name_from_uid(entry->uid);
+    return message;
+}
+
 /* Without a header: the name is what the main thread remembers, if it does. */
 static gboolean tell_unseen(const Pop3Sync *sync, GError **error)
 {
     MaildirWorker *worker = maildir_backend_enter(sync->backend->local);
     Ledger *ledger = pop3_inbox(worker, error);
-    g_autoptr(GPtrArray) messages =
-        g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
     const LedgerEntry *entry = ledger ? ledger_next(ledger, 1) : NULL;
     gboolean ok = ledger != NULL;
 
-    for (; entry; entry = ledger_next(ledger, entry->uid + 1)) {
-        Message *message;
+    while (ok && entry) {
+        g_autoptr(GPtrArray) messages =
+            g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
 
-        if (!uid_set_contains(sync->unseen, entry->uid))
-            continue;
-        message = message_new();
-        message->uid = entry->uid;
-        message->flags = entry->flags;
-        message_set_keywords(message, entry->keywords);
-        message->date = entry->date;
-        message->size = MAX(entry->size, 1);
-        message->name = message_name_from_uid(entry->uid);
-        g_ptr_array_add(messages, message);
+        for (; entry && messages->len < FLIGHT; entry = ledger_next(ledger, entry->uid + 1))
+            if (uid_set_contains(sync->unseen, entry->uid))
+                g_ptr_array_add(messages, message_of(entry));
+        ok = post_messages(sync, ledger, messages, error);
     }
-    ok = ok && post_messages(sync, ledger, messages, error);
     maildir_backend_leave(sync->backend->local);
     return ok;
 }
