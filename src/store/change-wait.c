@@ -134,6 +134,8 @@ StoreChange *store_drain(Store *store, StoreFunc func, gpointer user)
         store->drains = g_list_append(store->drains, waiter);
     else
         answer(waiter, NULL);
+    if (store->n_owed > 0 && store->link != LINK_REFUSED)
+        store_reconnect(store); /* not when it is due, which may be in minutes */
     return waiter;
 }
 
