@@ -64,7 +64,7 @@ static void stop(Backend *opaque)
     uid_set_free(backend->missing);
     g_clear_error(&backend->failure);
     g_clear_error(&backend->away);
-    g_free(backend->said);
+    pop3_troubles_clear(backend);
     g_mutex_clear(&backend->lock);
     g_free(backend);
 }

@@ -205,21 +205,10 @@ static UidSet *owed_here(Pop3Backend *backend, GArray *numbers)
     return uids;
 }
 
-/* Once, and not again at each try. */
-static void say(Pop3Backend *backend, char *text)
-{
-    if (text && g_strcmp0(text, backend->said) != 0)
-        g_message("%s: %s", backend->params.config->id, text);
-    g_free(backend->said);
-    backend->said = text;
-}
-
 typedef struct {
     Pop3Sink base;
     Pop3Backend *backend;
     UidSet *uids; /* what is owed, without those that were refused */
-    guint n_refused;
-    GError *error; /* of the first of them */
 } Removal;
 
 static void on_removed(Pop3Sink *sink, guint32 number, const GError *error)
@@ -230,9 +219,7 @@ static void on_removed(Pop3Sink *sink, guint32 number, const GError *error)
     if (!slot)
         return;
     uid_set_remove(removal->uids, slot->uid);
-    removal->n_refused++;
-    if (!removal->error)
-        removal->error = g_error_copy(error);
+    pop3_note(removal->backend, POP3_NOT_REMOVED, error);
 }
 
 /* +OK to QUIT: they are gone. */
@@ -274,17 +261,14 @@ static void plan_owed(Pop3Backend *backend)
 /* DELE of @numbers; those that are refused leave @uids.  FALSE: the session broke. */
 static gboolean mark(Pop3Backend *backend, const GArray *numbers, UidSet *uids)
 {
-    Removal removal = {{.end = on_removed}, backend, uids, 0, NULL};
-    gboolean ok =
-        numbers->len == 0 || pop3_transfer(backend, POP3_DELE, numbers, &removal.base, NULL);
+    Removal removal = {{.end = on_removed}, backend, uids};
 
-    if (removal.error)
-        say(backend, g_strdup_printf("%u messages were not removed, which will be tried again: %s",
-                                     removal.n_refused, removal.error->message));
-    else if (ok)
-        say(backend, NULL);
-    g_clear_error(&removal.error);
-    return ok;
+    if (numbers->len == 0)
+        return TRUE;
+    if (!pop3_transfer(backend, POP3_DELE, numbers, &removal.base, NULL))
+        return FALSE;
+    pop3_say(backend, POP3_NOT_REMOVED);
+    return TRUE;
 }
 
 static void carry_out_owed(Pop3Backend *backend)

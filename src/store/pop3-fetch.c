@@ -201,10 +201,10 @@ static void take_fetched(Fetch *fetch)
         if (fd < 0 || fstat(fd, &st) < 0)
             continue;
         if (!pop3_take(backend, worker, item->uid, fd, (guint64)st.st_size, &error))
-            g_message("%s: a message stays on the server: %s", backend->params.config->id,
-                      error->message);
+            pop3_note(backend, POP3_NOT_TAKEN, error);
     }
     maildir_backend_leave(backend->local);
+    pop3_say(backend, POP3_NOT_TAKEN);
     pop3_owe(backend);
 }
 

@@ -9,6 +9,7 @@
  *   pop3-sync.c        SYNC of the INBOX
  *   pop3-keep.c        what stays when the server lists it no more, or is taken off it
  *   pop3-fetch.c       RETR: for readers, for the cache, for local folders
+ *   pop3-trouble.c     what went wrong with single messages, for the log
  *
  * The account is two things in one.  Its folders, INBOX as well, are Maildirs below
  * XDG_DATA_HOME, served by a Maildir backend of our own on a thread of its own; and the messages of
@@ -52,6 +53,20 @@ struct Pop3Sink {
     void (*end)(Pop3Sink *sink, guint32 number, const GError *error);
 };
 
+typedef enum {
+    POP3_NOT_REMOVED, /* DELE was refused */
+    POP3_NOT_TAKEN,   /* could not be stored, to be taken off the server */
+    POP3_NOT_KEPT,    /* could not be stored, and is not on the server any more */
+    POP3_NOT_SHOWN,   /* no header came, or it gets no UID */
+    POP3_N_TROUBLES
+} Pop3Trouble;
+
+typedef struct {
+    guint n;       /* messages */
+    GError *error; /* of the first */
+    char *said;    /* the last time; or NULL */
+} Pop3Noted;
+
 typedef struct {
     /* Set once. */
     BackendParams params;
@@ -82,7 +97,7 @@ typedef struct {
     guint n_failures;
     gboolean has_top, has_no_top; /* what is known of the server's TOP */
     gboolean said_vague; /* the log has the sentence about UIDLs */
-    char *said;          /* of removals that did not work, the last time; or NULL */
+    Pop3Noted noted[POP3_N_TROUBLES];
     UidSet *missing;     /* too many to believe it: not listed the last time */
 
     /* Under the lock. */
@@ -212,3 +227,11 @@ gboolean pop3_retrieve(Pop3Backend *backend, const GArray *numbers, Pop3WholeFun
  * With the worker entered. */
 gboolean pop3_take(Pop3Backend *backend, MaildirWorker *worker, guint32 uid, int fd, guint64 size,
                    GError **error);
+
+/* -- pop3-trouble.c: the POP3 thread's --------------------------------------------------------- */
+
+/* One more message, and why. */
+void pop3_note(Pop3Backend *backend, Pop3Trouble trouble, const GError *error);
+/* One line in the log for those that were noted since the last call, unless that said the same. */
+void pop3_say(Pop3Backend *backend, Pop3Trouble trouble);
+void pop3_troubles_clear(Pop3Backend *backend);

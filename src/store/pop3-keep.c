@@ -73,8 +73,7 @@ static Kept keep_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid)
         return NOT_HERE;
     if (fd >= 0 && maildir_worker_keep(worker, POP3_INBOX, uid, fd, size, &error))
         return KEPT;
-    g_warning("%s: a message that is not on the server any more stays in the cache alone: %s",
-              sync->backend->params.config->id, error->message);
+    pop3_note(sync->backend, POP3_NOT_KEPT, error);
     return HELD;
 }
 
@@ -148,6 +147,7 @@ gboolean pop3_settle_unlisted(const Pop3Sync *sync, MaildirWorker *worker, GErro
                 uid_set_add(how == KEPT ? kept : lost, (guint32)uid);
         }
     }
+    pop3_say(sync->backend, POP3_NOT_KEPT);
     gone = believed(sync, lost, n_known);
     ledger = pop3_inbox(worker, error); /* keeping one may have opened it anew */
     if (!ledger)
@@ -193,8 +193,7 @@ static gboolean take_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 ui
         return TRUE;
     if (mail_error_is(error, MAIL_ERROR_GONE))
         return FALSE; /* of what is not here there is nothing to say */
-    g_message("%s: a message stays on the server: %s", sync->backend->params.config->id,
-              error->message);
+    pop3_note(sync->backend, POP3_NOT_TAKEN, error);
     return TRUE;
 }
 
@@ -204,13 +203,14 @@ static void on_taken(guint32 number, BodyFile *file, const GError *error, gpoint
     g_autoptr(GError) failure = NULL;
     MaildirWorker *worker;
 
-    if (!file)
-        return; /* the next session tries again */
+    if (!file) { /* the next session tries again */
+        pop3_note(sync->backend, POP3_NOT_TAKEN, error);
+        return;
+    }
     worker = maildir_backend_enter(sync->backend->local);
     if (!pop3_take(sync->backend, worker, pop3_slot(sync->backend, number)->uid,
                    body_file_fd(file), body_file_length(file), &failure))
-        g_message("%s: a message stays on the server: %s", sync->backend->params.config->id,
-                  failure->message);
+        pop3_note(sync->backend, POP3_NOT_TAKEN, failure);
     maildir_backend_leave(sync->backend->local);
 }
 
@@ -236,6 +236,7 @@ gboolean pop3_take_off(Pop3Sync *sync, GError **error)
     maildir_backend_leave(backend->local);
     if (numbers->len > 0 && !pop3_retrieve(backend, numbers, on_taken, sync, error))
         return FALSE;
+    pop3_say(backend, POP3_NOT_TAKEN);
     if (n > 0)
         pop3_owe(backend);
     return TRUE;

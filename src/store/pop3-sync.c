@@ -152,8 +152,9 @@ static Message *make_message(const Pop3Sync *sync, Ledger *ledger, Pop3Slot *slo
     ledger_set_size(ledger, slot->uid, slot->size);
     entry = ledger_find_uid(ledger, slot->uid);
     if (!entry) {
-        g_message("%s: a message is not shown: %s", config->id,
-                  error ? error->message : "it is gone");
+        if (!error)
+            mail_fail(&error, MAIL_ERROR_GONE, "it is gone");
+        pop3_note(sync->backend, POP3_NOT_SHOWN, error);
         return NULL;
     }
     message = message_new();
@@ -188,6 +189,7 @@ static gboolean post_messages(const Pop3Sync *sync, Ledger *ledger, GPtrArray *m
 
 typedef struct {
     Pop3Sink base;
+    Pop3Backend *backend;
     GHashTable *headers; /* number -> GByteArray */
     GByteArray *coming;
 } Headers;
@@ -213,7 +215,9 @@ static void header_end(Pop3Sink *sink, guint32 number, const GError *error)
 {
     Headers *headers = (Headers *)sink;
 
-    if (!error)
+    if (error)
+        pop3_note(headers->backend, POP3_NOT_SHOWN, error);
+    else
         g_hash_table_insert(headers->headers, GUINT_TO_POINTER(number),
                             g_steal_pointer(&headers->coming));
 }
@@ -293,7 +297,8 @@ static gboolean tell_by_top(const Pop3Sync *sync, const GArray *numbers, guint f
 {
     g_autoptr(GHashTable) table =
         g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_byte_array_unref);
-    Headers headers = {{header_begin, header_data, header_end}, table, NULL};
+    Headers headers = {
+        {header_begin, header_data, header_end}, sync->backend, table, NULL};
     gboolean ok =
         pop3_transfer(sync->backend, POP3_TOP, numbers, &headers.base, error);
 
@@ -331,22 +336,24 @@ static void tell_whole(const Pop3Sync *sync, MaildirWorker *worker, Pop3Slot *sl
     g_autoptr(GPtrArray) messages =
         g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
     g_autoptr(GError) error = NULL;
+    guint64 size = body_file_length(file);
     Ledger *ledger = pop3_inbox(worker, &error);
-    Message *message;
+    Message *message =
+        ledger ? make_message(sync, ledger, slot, header->data ? (const char *)header->data : "",
+                              header->len)
+               : NULL;
 
-    message = ledger ? make_message(sync, ledger, slot,
-                                    header->data ? (const char *)header->data : "", header->len)
-                     : NULL;
     if (message) {
-        message->size = body_file_length(file);
+        message->size = size;
         g_ptr_array_add(messages, message);
+        ledger = NULL;
+        if (maildir_worker_keep(worker, POP3_INBOX, slot->uid, body_file_fd(file), size, &error))
+            ledger = pop3_inbox(worker, &error);
+        if (ledger)
+            (void)post_messages(sync, ledger, messages, &error);
     }
-    if (!message ||
-        !maildir_worker_keep(worker, POP3_INBOX, slot->uid, body_file_fd(file),
-                             body_file_length(file), &error) ||
-        !post_messages(sync, pop3_inbox(worker, NULL), messages, &error))
-        g_message("%s: a message is not shown: %s", sync->backend->params.config->id,
-                  error ? error->message : "it has no place");
+    if (error)
+        pop3_note(sync->backend, POP3_NOT_SHOWN, error);
 }
 
 static void on_whole(guint32 number, BodyFile *file, const GError *error, gpointer user)
@@ -355,8 +362,7 @@ static void on_whole(guint32 number, BodyFile *file, const GError *error, gpoint
     MaildirWorker *worker;
 
     if (!file) {
-        g_message("%s: a message is not shown: %s", sync->backend->params.config->id,
-                  error->message);
+        pop3_note(sync->backend, POP3_NOT_SHOWN, error);
         return;
     }
     worker = maildir_backend_enter(sync->backend->local);
@@ -376,6 +382,8 @@ static gboolean tell_wanted(Pop3Sync *sync, GError **error)
         if (!ok)
             return FALSE;
     }
+    if (sync->has_server)
+        pop3_say(sync->backend, POP3_NOT_SHOWN);
     return TRUE;
 }
 
