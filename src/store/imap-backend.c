@@ -22,39 +22,9 @@ Disk *imap_disk(const ImapConnection *connection)
 
 /* -- Events to the main thread ----------------------------------------------------------------- */
 
-/* One event a dispatch: each is at most 256 messages of work, and requests go between. */
-static gboolean deliver(gpointer user)
-{
-    ImapBackend *backend = user;
-    Event *event;
-    gboolean more;
-
-    g_mutex_lock(&backend->lock);
-    event = g_queue_pop_head(&backend->inbox);
-    more = !g_queue_is_empty(&backend->inbox);
-    if (!more)
-        backend->drain = 0;
-    g_mutex_unlock(&backend->lock);
-    if (event)
-        backend->params.event(event, backend->params.user);
-    return more ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
-}
-
 void imap_post(ImapConnection *connection, Event *event)
 {
-    ImapBackend *backend = connection->backend;
-
-    g_mutex_lock(&backend->lock);
-    g_queue_push_tail(&backend->inbox, event);
-    if (backend->drain == 0) {
-        GSource *source = g_idle_source_new();
-
-        g_source_set_priority(source, G_PRIORITY_DEFAULT);
-        g_source_set_callback(source, deliver, backend, NULL);
-        backend->drain = g_source_attach(source, backend->context);
-        g_source_unref(source);
-    }
-    g_mutex_unlock(&backend->lock);
+    event_queue_post(connection->backend->events, event);
 }
 
 void imap_count(ImapConnection *connection, const char *name)
@@ -124,10 +94,9 @@ static Backend *start(const BackendParams *params)
     if (params->wirelog_dir)
         imap_session_set_wirelog(params->wirelog_dir);
     backend->params = *params;
-    backend->context = g_main_context_ref_thread_default();
+    backend->events = event_queue_new(params->event, params->user);
     backend->queue = job_queue_new();
     g_mutex_init(&backend->lock);
-    g_queue_init(&backend->inbox);
     backend->counts = g_hash_table_new(g_str_hash, g_str_equal);
     backend->n_connections = CLAMP(params->config->connections, 1, IMAP_MAX_CONNECTIONS);
     backend->n_allowed = backend->n_connections;
@@ -160,19 +129,6 @@ static void cut_all(ImapBackend *backend)
     g_mutex_unlock(&backend->lock);
 }
 
-/* What the threads still had to tell: bodies that came whole are kept, for somebody just read
- * them; the rest will be asked again. */
-static void drain_inbox(ImapBackend *backend)
-{
-    Event *event;
-
-    while ((event = g_queue_pop_head(&backend->inbox)))
-        if (event->kind == EVENT_BODY_WHOLE)
-            backend->params.event(event, backend->params.user);
-        else
-            event_free(event);
-}
-
 static void stop(Backend *opaque)
 {
     ImapBackend *backend = (ImapBackend *)opaque;
@@ -193,13 +149,10 @@ static void stop(Backend *opaque)
         g_thread_join(backend->connections[i]->thread);
     for (guint i = 0; i < backend->n_connections; i++)
         connection_free(backend->connections[i]);
-    if (backend->drain)
-        g_source_destroy(g_main_context_find_source_by_id(backend->context, backend->drain));
-    drain_inbox(backend);
+    event_queue_free(backend->events);
     job_queue_free(backend->queue);
     g_hash_table_unref(backend->counts);
     g_free(backend->watched);
-    g_main_context_unref(backend->context);
     g_mutex_clear(&backend->lock);
     g_free(backend);
 }

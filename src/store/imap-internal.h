@@ -15,7 +15,7 @@
 #pragma once
 
 #include "client/imap-session.h"
-#include "store/backend.h"
+#include "store/event-queue.h"
 
 typedef struct ImapBackend ImapBackend;
 typedef struct ImapConnection ImapConnection;
@@ -31,7 +31,7 @@ enum { IMAP_MAX_CONNECTIONS = 16 };
 struct ImapBackend {
     /* Set once. */
     BackendParams params;
-    GMainContext *context;
+    EventQueue *events; /* to the main thread */
     JobQueue *queue;
     guint n_connections;
     ImapConnection *connections[IMAP_MAX_CONNECTIONS];
@@ -46,8 +46,6 @@ struct ImapBackend {
     GHashTable *counts;
     guint64 octets_in, octets_out;
     guint n_open;
-    GQueue inbox; /* of Event, for the main thread */
-    guint drain;  /* source id of the dispatch that is due, or 0 */
 
     /* Atomic. */
     int retry_now; /* somebody asked for a connection: the back-off is over */

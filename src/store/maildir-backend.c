@@ -9,6 +9,7 @@
 #include "store/maildir-backend.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "store/event-queue.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,7 +25,7 @@ enum {
 typedef struct {
     /* Set once. */
     BackendParams params;
-    GMainContext *context;
+    EventQueue *events; /* to the main thread */
     JobQueue *queue;
     Cancel *wake; /* a job has come, or the end */
     GThread *thread;
@@ -43,8 +44,6 @@ typedef struct {
     gboolean is_stopping;
     GHashTable *counts;
     guint64 octets_in;
-    GQueue inbox; /* of Event, for the main thread */
-    guint drain;  /* source id of the dispatch that is due, or 0 */
     guint n_open;
 
     int retry_now; /* atomic: somebody asked for the tree to be looked for */
@@ -52,41 +51,16 @@ typedef struct {
 
 /* -- Events to the main thread ----------------------------------------------------------------- */
 
-/* One event a dispatch: each is at most 256 messages of work, and requests go between. */
-static gboolean hand_over(gpointer user)
-{
-    MaildirBackend *backend = user;
-    Event *event;
-    gboolean more;
-
-    g_mutex_lock(&backend->lock);
-    event = g_queue_pop_head(&backend->inbox);
-    more = !g_queue_is_empty(&backend->inbox);
-    if (!more)
-        backend->drain = 0;
-    g_mutex_unlock(&backend->lock);
-    if (event)
-        backend->params.event(event, backend->params.user);
-    return more ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
-}
-
 static void post(Event *event, gpointer user)
 {
     MaildirBackend *backend = user;
 
-    g_mutex_lock(&backend->lock);
-    if (event->kind == EVENT_BODY_WHOLE)
+    if (event->kind == EVENT_BODY_WHOLE) {
+        g_mutex_lock(&backend->lock);
         backend->octets_in += event->size;
-    g_queue_push_tail(&backend->inbox, event);
-    if (backend->drain == 0) {
-        GSource *source = g_idle_source_new();
-
-        g_source_set_priority(source, G_PRIORITY_DEFAULT);
-        g_source_set_callback(source, hand_over, backend, NULL);
-        backend->drain = g_source_attach(source, backend->context);
-        g_source_unref(source);
+        g_mutex_unlock(&backend->lock);
     }
-    g_mutex_unlock(&backend->lock);
+    event_queue_post(backend->events, event);
 }
 
 /* What the worker says. */
@@ -345,30 +319,15 @@ Backend *maildir_backend_start(const BackendParams *params, const MaildirBackend
     backend->parts = *parts;
     backend->parts.path = backend->path = g_strdup(parts->path);
     g_rec_mutex_init(&backend->entered);
-    backend->context = g_main_context_ref_thread_default();
+    backend->events = event_queue_new(params->event, params->user);
     backend->queue = job_queue_new();
     backend->wake = cancel_new();
     backend->settled = DEADLINE_NEVER;
     backend->counts = g_hash_table_new(g_str_hash, g_str_equal);
     g_mutex_init(&backend->lock);
-    g_queue_init(&backend->inbox);
     backend->worker = maildir_worker_new(&worker);
     backend->thread = g_thread_new("maildir", run, backend);
     return (Backend *)backend;
-}
-
-/* Bodies that came whole are kept; the rest will be asked again. */
-static void drain_inbox(MaildirBackend *backend)
-{
-    Event *event;
-
-    if (backend->drain)
-        g_source_destroy(g_main_context_find_source_by_id(backend->context, backend->drain));
-    while ((event = g_queue_pop_head(&backend->inbox)))
-        if (event->kind == EVENT_BODY_WHOLE)
-            backend->params.event(event, backend->params.user);
-        else
-            event_free(event);
 }
 
 void maildir_backend_end(Backend *opaque)
@@ -388,11 +347,10 @@ static void stop(Backend *opaque)
     maildir_backend_end(opaque);
     g_thread_join(backend->thread);
     maildir_worker_free(backend->worker);
-    drain_inbox(backend);
+    event_queue_free(backend->events);
     job_queue_free(backend->queue);
     cancel_unref(backend->wake);
     g_hash_table_unref(backend->counts);
-    g_main_context_unref(backend->context);
     g_mutex_clear(&backend->lock);
     g_rec_mutex_clear(&backend->entered);
     g_free(backend->path);
