@@ -16,6 +16,7 @@ enum {
     PLAUSIBLE = 5, /* so many may go at once, or */
     PLAUSIBLE_PERCENT = 20,
     TAKEN_AT_ONCE = 200, /* by pop3-keep=Nd in one session; the next poll goes on */
+    OCTETS_AT_ONCE = 16 * 1024 * 1024, /* of these, for somebody may wait to read; one at least */
     DAY_SECONDS = 24 * 3600,
 };
 
@@ -219,9 +220,11 @@ gboolean pop3_take_off(Pop3Sync *sync, GError **error)
     Pop3Backend *backend = sync->backend;
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
     MaildirWorker *worker = maildir_backend_enter(backend->local);
+    guint64 octets = 0; /* to be fetched */
     guint n = 0;
 
-    for (guint i = 0; i < backend->slots->len && n < TAKEN_AT_ONCE; i++) {
+    for (guint i = 0; i < backend->slots->len && n < TAKEN_AT_ONCE && octets < OCTETS_AT_ONCE;
+         i++) {
         const Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
         const Ledger *ledger = pop3_inbox(worker, NULL);
         Keeping keeping = ledger && slot->uid ? keeping_of(sync, ledger, slot->uid) : STAYS;
@@ -230,8 +233,10 @@ gboolean pop3_take_off(Pop3Sync *sync, GError **error)
         if (keeping == TAKEN && !take_one(sync, worker, slot->uid) &&
             backend->params.config->pop3_keep == CONFIG_POP3_KEEP_DAYS)
             keeping = TO_FETCH;
-        if (keeping == TO_FETCH)
+        if (keeping == TO_FETCH) {
             g_array_append_val(numbers, slot->number);
+            octets += MIN(slot->size, OCTETS_AT_ONCE);
+        }
     }
     maildir_backend_leave(backend->local);
     if (numbers->len > 0 && !pop3_retrieve(backend, numbers, on_taken, sync, error))
