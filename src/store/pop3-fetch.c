@@ -113,6 +113,7 @@ typedef struct {
     Job *job;
     GHashTable *by_number; /* number -> FetchItem of the job, of what is not answered yet */
     GArray *whole;         /* of FetchItem, that are in the cache now */
+    gboolean is_last_copy; /* after QUIT; so says the server */
 } Fetch;
 
 static Event *body_event(const Job *job, guint64 item, EventKind kind, guint64 size)
@@ -182,13 +183,15 @@ static void on_whole(guint32 number, BodyFile *file, const GError *error, gpoint
     g_hash_table_remove(fetch->by_number, GUINT_TO_POINTER(number));
 }
 
-/* pop3-keep=fetched: from the file in the cache, which is whole. */
+/* pop3-keep=fetched, or a server that has it so (EXPIRE 0, RFC 2449 section 6.7): from the file in
+ * the cache, which is whole, but not durable. */
 static void take_fetched(Fetch *fetch)
 {
     Pop3Backend *backend = fetch->backend;
+    gboolean is_taken = backend->params.config->pop3_keep == CONFIG_POP3_KEEP_FETCHED;
     MaildirWorker *worker;
 
-    if (backend->params.config->pop3_keep != CONFIG_POP3_KEEP_FETCHED || fetch->whole->len == 0)
+    if ((!is_taken && !fetch->is_last_copy) || fetch->whole->len == 0)
         return;
     worker = maildir_backend_enter(backend->local);
     for (guint i = 0; i < fetch->whole->len; i++) {
@@ -200,12 +203,15 @@ static void take_fetched(Fetch *fetch)
 
         if (fd < 0 || fstat(fd, &st) < 0)
             continue;
-        if (!pop3_take(backend, worker, item->uid, fd, (guint64)st.st_size, &error))
+        if (!(is_taken ? pop3_take(backend, worker, item->uid, fd, (guint64)st.st_size, &error)
+                       : maildir_worker_keep(worker, POP3_INBOX, item->uid, fd,
+                                             (guint64)st.st_size, &error)))
             pop3_note(backend, POP3_NOT_TAKEN, error);
     }
     maildir_backend_leave(backend->local);
     pop3_say(backend, POP3_NOT_TAKEN);
-    pop3_owe(backend);
+    if (is_taken)
+        pop3_owe(backend);
 }
 
 /* The numbers of those that are in the maildrop; the others are GONE. */
@@ -254,10 +260,12 @@ gboolean pop3_fetch(Pop3Backend *backend, Job *job, GError **error)
         .backend = backend, .func = on_whole, .progress = on_progress, .user = &fetch};
     g_autoptr(GArray) numbers = NULL, whole = NULL;
     g_autoptr(GHashTable) by_number = NULL;
+    guint32 days;
     gboolean ok;
 
     if (!pop3_connect(backend, FALSE, error))
         return FALSE;
+    fetch.is_last_copy = pop3_session_expire(backend->session, &days) && days == 0;
     fetch.by_number = by_number = g_hash_table_new(NULL, NULL);
     fetch.whole = whole = g_array_new(FALSE, FALSE, sizeof(FetchItem));
     numbers = numbers_of(&fetch);

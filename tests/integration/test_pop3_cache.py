@@ -94,3 +94,20 @@ def test_a_file_that_another_program_took_away(server, mounts):
     mount.start().online()
     server.wait_uidls([], 30)
     assert stored(mount) == numbered(*range(6))
+
+
+def test_a_server_that_keeps_nothing_that_was_read(server, mounts):
+    """EXPIRE 0: it is stored here before the server is told QUIT."""
+    server.capabilities = ("TOP", "UIDL", "USER", "PIPELINING", "EXPIRE 0")
+    server.hides = True
+    mount = mounts(server.keys(poll="1h")).start().online()
+    system.wait_for(lambda: len(numbers(mount)) == 6, "INBOX is listed")
+    assert read(path_of(mount, 3)) == on_wire(mail.numbered(3))
+    system.wait_for(lambda: server.hidden, "it is hidden")
+    assert stored(mount) == numbered(3)
+    assert numbers(mount) == list(range(6))
+    mount.kill()
+    mount.start().online()
+    system.wait_for(lambda: numbers(mount) == list(range(6)), "all of it, once")
+    assert read(path_of(mount, 3)) == on_wire(mail.numbered(3))
+    assert not server.commands("^DELE")
