@@ -2,6 +2,7 @@
 carry mail from one to the other; a rename between accounts is EXDEV, so mv copies first."""
 import errno
 import os
+import re
 import subprocess
 
 import pytest
@@ -34,10 +35,10 @@ def seeded(maildrop, account, imap_judge):
 class All:
     """One mount of both: pop3/ and imap/."""
 
-    def __init__(self, made, maildrop, account):
+    def __init__(self, made, maildrop, account, pop3="pop3", imap="imap"):
         self.mount = made
         groups = []
-        for name, keys in (("pop3", maildrop.keys()), ("imap", account.keys())):
+        for name, keys in ((pop3, maildrop.keys()), (imap, account.keys())):
             keys = dict(keys, poll="1s")
             secret = os.path.join(made.folder, name + "-password")
             with open(secret, "w", encoding="utf-8") as f:
@@ -49,8 +50,8 @@ class All:
         made.write_raw_config("\n".join(groups))
         result = made.run("mount", "--all", made.path)
         assert result.returncode == 0, result.stderr
-        self.pop3 = made.path + "/pop3"
-        self.imap = made.path + "/imap"
+        self.pop3 = made.path + "/" + pop3
+        self.imap = made.path + "/" + imap
         system.wait_for(lambda: all(a["state"] == "online" for a in made.status()["accounts"]),
                         "both are online")
 
@@ -182,3 +183,113 @@ def test_two_maildrops(servers, mounts, maildrop, scripted_pop3_server):
         assert sorted(maildrop.data()) == sorted(octets(0, 1, 2))
     finally:
         assert made.run("umount", made.path).returncode == 0
+
+
+# -- contrib/recipes/pop3-to-imap.sh, which mailfs(1) names ----------------------------------------
+
+RECIPE = os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "recipes",
+                      "pop3-to-imap.sh")
+MANUAL = os.path.join(os.path.dirname(__file__), "..", "..", "man", "mailfs.1")
+
+
+def commands(path, mark):
+    """The lines of a text that begin with a mark, without it and what is said of them."""
+    with open(path, encoding="utf-8") as f:
+        return [re.sub(" +", " ", line[len(mark):].split(" #")[0]).strip()
+                for line in f if line.startswith(mark)]
+
+
+STEPS = commands(RECIPE, "#     pop3-to-imap.sh ")
+PLAIN = [line for line in commands(MANUAL, "$ ") if "~/Mail/new/Old" in line]
+
+
+def test_the_manual_and_the_recipe_say_the_same():
+    assert [line.split()[0] for line in STEPS] == ["copy", "check", "remove"]
+    assert ["pop3-to-imap.sh " + line for line in STEPS] == PLAIN[2:]
+    assert [line.split()[0] for line in PLAIN[:2]] == ["mkdir", "mv"]
+
+
+@pytest.fixture
+def moving(mounts, maildrop, account, seeded):
+    """The accounts are ~/Mail/old and ~/Mail/new, as the recipe has them; gives the mount, and a
+    function that runs a line of the recipe or of the manual."""
+    made = All(mounts(maildrop), maildrop, account, "old", "new")
+    os.symlink(made.mount.path, made.mount.folder + "/Mail")
+    program = os.path.join(made.mount.folder, "mailfs")
+    with open(program, "w", encoding="utf-8") as f:
+        f.write('#!/bin/sh\nexec %s -c %s "$@"\n' % (made.mount.binary, made.mount.config))
+    os.chmod(program, 0o755)
+    environment = dict(made.mount.environment, MAILFS=program)
+
+    def run(line, code=0):
+        result = subprocess.run(["sh", "-c", line], env=environment, capture_output=True,
+                                text=True, timeout=60, check=False)
+        assert result.returncode == code, result.stdout + result.stderr
+        return result.stdout.splitlines()
+    yield made, run
+    made.stop()
+
+
+def test_the_recipe(moving, maildrop, imap_judge):
+    """Copied, cut half-way, compared, and only then removed; and mail that came meanwhile."""
+    both, run = moving
+    copy, check, remove = (RECIPE + " " + line for line in STEPS)
+    run(copy)
+    assert run(check) == []
+    imap_judge.wait(octets(*range(5)), "Old")
+    assert {seen.date for seen in imap_judge.see("Old").values()} == {mail.EPOCH}
+    assert sorted(maildrop.data()) == sorted(octets(*range(5)))
+    # an interrupt has left one half, and one was not there yet
+    half, missing = (os.path.basename(inbox(both, n)) for n in (3, 4))
+    os.truncate(os.path.join(both.imap, "Old", half), 100)
+    os.unlink(os.path.join(both.imap, "Old", missing))
+    assert set(run(check, 1)) == {"differs: " + half, "missing: " + missing}
+    run(remove)
+    maildrop.wait(octets(3, 4))
+    maildrop.deliver(mail.numbered(7))
+    system.wait_for(lambda: len(os.listdir(both.pop3 + "/INBOX")) == 3, "new mail")
+    run(copy)
+    assert run(check) == []
+    run(remove)
+    imap_judge.wait(octets(0, 1, 2, 3, 4, 7), "Old")
+    maildrop.wait([])
+    assert os.listdir(both.pop3 + "/INBOX") == []
+    assert run(check) == []
+
+
+def test_the_recipe_keeps_what_is_refused(moving, maildrop, imap_judge):
+    """A NUL cannot be in an IMAP message."""
+    both, run = moving
+    copy, check, remove = (RECIPE + " " + line for line in STEPS)
+    path = both.pop3 + "/INBOX/nul.eml"
+    with open(path, "wb") as f:
+        f.write(b"Subject: a NUL\r\n\r\n\0\r\n")
+    run(copy, 1)
+    assert run(check, 1) == ["missing: nul.eml"]
+    run(remove)
+    assert os.listdir(both.pop3 + "/INBOX") == ["nul.eml"] and read(path).endswith(b"\0\r\n")
+    maildrop.wait([])
+    imap_judge.wait(octets(*range(5)), "Old")
+
+
+def test_plain_mv(moving, maildrop, imap_judge):
+    """The short way, interrupted and begun again."""
+    both, run = moving
+    mkdir, mv = PLAIN[:2]
+    run(mkdir)
+    half = inbox(both, 2)
+    with open(half, "rb") as f, open(os.path.join(both.imap, "Old", os.path.basename(half)),
+                                     "wb") as g:
+        g.write(f.read(100))
+    run(mv)
+    imap_judge.wait(octets(*range(5)), "Old")
+    maildrop.wait([])
+
+
+def test_mailfs_mv_between_accounts(both, maildrop):
+    """Is refused, with the way that there is."""
+    path = inbox(both, 1)
+    result = both.mount.run("mv", path, os.path.join(both.imap, "Box", "x.eml"))
+    assert result.returncode != 0 and "mv(1)" in result.stderr
+    assert os.path.exists(path) and os.listdir(both.imap + "/Box") == []
+    assert sorted(maildrop.data()) == sorted(octets(*range(5)))
