@@ -254,6 +254,24 @@ def test_offline_from_the_cache(maildrop, mounts):
     assert shown(mount) == numbered(0, 1, 2, 3)
 
 
+def test_names_outlast_the_cache(maildrop, mounts):
+    """Also where the next mount finds no server: names and inode numbers are in the state."""
+    fill(maildrop, 4)
+    mount = mounts(maildrop, poll="1h").start().online()
+    system.wait_for(lambda: numbers(mount) == [0, 1, 2, 3], "the listing")
+    known = {n: identity(path_of(mount, n)) for n in range(4)}
+    maildrop.proxy.down()
+    mount.stop()
+    mount.empty_cache()
+    mount.start()
+    system.wait_for(lambda: len(os.listdir(mount.path + "/INBOX")) == 4, "what is known")
+    assert {n: identity(path_of(mount, n)) for n in range(4)} == known
+    maildrop.proxy.up()
+    assert mount.run("sync", mount.path + "/INBOX").returncode == 0
+    assert {n: identity(path_of(mount, n)) for n in range(4)} == known
+    assert shown(mount) == numbered(0, 1, 2, 3)
+
+
 class TestNames:
     RECEIVED = (b"Received: from a.example.org (a.example.org [192.0.2.1])\r\n"
                 b"\tby mx.example.org with ESMTP id 1234\r\n"
