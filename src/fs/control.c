@@ -242,7 +242,7 @@ static char *do_sync(Fs *fs, const FsNode *node)
     BodyJob *job = body_job_new(node);
 
     job->base.total = 1;
-    job->wait = store_sync(node->store, node->mailbox, on_synced, job);
+    job->wait = store_ask(node->store, node->mailbox, on_synced, job);
     return control_answer_job(fs, &job->base);
 }
 

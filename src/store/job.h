@@ -53,6 +53,7 @@ typedef struct {
     gboolean compare_all; /* the daily comparison of every UID, whatever QRESYNC says */
     gboolean all_flags;   /* without CONDSTORE: all flags, not only the newest 1000 */
     gboolean want_names;  /* names=full: fetch headers */
+    gboolean is_asked;    /* by store_ask() */
     GArray *cached;       /* of FetchItem: whose bodies are in the cache; NULL unless the backend
                            * removes later (backend.h) */
 } SyncKnown;

@@ -437,6 +437,8 @@ gboolean pop3_sync(Pop3Backend *backend, Job *job, GError **error)
     g_autoptr(GError) failure = NULL;
     gboolean ok;
 
+    if (job->known.is_asked) /* what an open session lists may be older than the question */
+        backend->was_synced = TRUE;
     sync.has_server = pop3_connect(backend, TRUE, &failure);
     backend->was_synced = sync.has_server;
     if (!sync.has_server && !can_do_without(&sync)) {
@@ -453,5 +455,9 @@ gboolean pop3_sync(Pop3Backend *backend, Job *job, GError **error)
     g_ptr_array_unref(sync.wanted);
     uid_set_free(sync.there);
     uid_set_free(sync.unseen);
+    if (ok && !sync.has_server && job->known.is_asked) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
     return ok;
 }

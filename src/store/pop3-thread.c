@@ -50,8 +50,8 @@ static void serve(Pop3Backend *backend, Job *job)
 
     set_running(backend, job->id);
     ok = carry_out(backend, job, &error);
-    if (!ok && had_session && !backend->session && mail_error_is_connection(error) &&
-        !pop3_is_stopping(backend)) {
+    if (!ok && had_session && !backend->session && !backend->failure &&
+        mail_error_is_connection(error) && !pop3_is_stopping(backend)) {
         g_clear_error(&error);
         (void)carry_out(backend, job, &error);
     }

@@ -106,6 +106,7 @@ SyncRun *store_running_sync(const Store *store, guint *ret_done, guint *ret_tota
  * job of a sync that has ended, or 0. */
 void store_end_waits(Store *store, const Mailbox *mailbox, const GError *error, guint64 synced_by);
 void store_wait_moved(Store *store, const Mailbox *mailbox); /* something came for it */
+gboolean store_is_asked(const Store *store, const Mailbox *mailbox); /* by store_ask() */
 /* LIST was answered (or, with @error, not): for those who wait for it. */
 void store_listed(Store *store, const GError *error);
 void store_fail_waits(Store *store, const GError *error); /* the account went offline */

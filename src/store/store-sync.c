@@ -728,6 +728,7 @@ static void run_sync(SyncRun *run)
     if (store->ops->removes_later && store->ops->removes_later(mailbox->wire))
         job->known.cached = cached_items(mailbox);
     job->known.want_names = store->params.config->names == CONFIG_NAMES_FULL;
+    job->known.is_asked = store_is_asked(store, mailbox);
     if (mailbox->is_listed) {
         job->known.uidvalidity = mailbox->uidvalidity;
         job->known.uidnext = mailbox->uidnext;

@@ -10,6 +10,7 @@ struct StoreWait {
     StoreFunc func;
     gpointer user;
     gboolean for_sync; /* waits for a sync's end, not only for readiness */
+    gboolean is_asked; /* somebody wants to know what the server has now */
     guint64 too_early; /* the job of the sync that had begun before, or 0: it may not have seen
                         * what this is about */
     guint source;
@@ -110,9 +111,10 @@ StoreWait *store_wait(Store *store, Mailbox *mailbox, StoreFunc func, gpointer u
     return wait;
 }
 
-StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user)
+static void begin_sync(StoreWait *wait)
 {
-    StoreWait *wait = new_wait(store, mailbox, func, user);
+    Store *store = wait->store;
+    Mailbox *mailbox = wait->mailbox;
     g_autoptr(GError) error = NULL;
 
     wait->for_sync = TRUE;
@@ -129,7 +131,34 @@ StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer u
         wait->too_early = store_sync_job(store, mailbox);
         store_request_sync(store, mailbox, JOB_WAITED);
     }
+}
+
+StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user)
+{
+    StoreWait *wait = new_wait(store, mailbox, func, user);
+
+    begin_sync(wait);
     return wait;
+}
+
+StoreWait *store_ask(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user)
+{
+    StoreWait *wait = new_wait(store, mailbox, func, user);
+
+    wait->is_asked = TRUE;
+    begin_sync(wait);
+    return wait;
+}
+
+gboolean store_is_asked(const Store *store, const Mailbox *mailbox)
+{
+    for (const GList *link = store->waits; link; link = link->next) {
+        const StoreWait *wait = link->data;
+
+        if (wait->mailbox == mailbox && wait->is_asked && !wait->source)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 void store_wait_cancel(StoreWait *wait)

@@ -95,6 +95,9 @@ void store_give_up_body(Store *store, Body *body);
 
 /* A sync of the mailbox (the list of mailboxes, for the root) now; @func as above. */
 StoreWait *store_sync(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user);
+/* The same for somebody who wants to know what the server has now: a list that was made before
+ * is not enough, and it fails where the server cannot be asked, although what is known is told. */
+StoreWait *store_ask(Store *store, Mailbox *mailbox, StoreFunc func, gpointer user);
 /* Puts uncached messages of the mailbox (@message NULL: all of them) into the queue of the
  * prefetch policy.  Returns how many. */
 guint store_fetch(Store *store, Mailbox *mailbox, Message *message);

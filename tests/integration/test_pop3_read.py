@@ -150,6 +150,34 @@ def test_sync_asks_at_once(maildrop, mounts):
     system.wait_for(lambda: numbers(mount) == [0], "the new mail")
 
 
+def test_sync_asks_although_a_session_is_open(maildrop, mounts):
+    """One that a reader has just opened lists what was there then."""
+    fill(maildrop, 1)
+    mount = mounts(maildrop, poll="1h").start().online()
+    system.wait_for(lambda: numbers(mount) == [0], "the listing")
+    wait_idle(maildrop)
+    read(path_of(mount, 0))
+    fill(maildrop, 1, 1)
+    assert mount.run("sync", mount.path + "/INBOX").returncode == 0
+    assert numbers(mount) == [0, 1]
+
+
+def test_sync_of_a_server_that_is_away(maildrop, mounts):
+    """Has not looked, and says so."""
+    fill(maildrop, 2)
+    mount = mounts(maildrop, poll="1h").start().online()
+    system.wait_for(lambda: numbers(mount) == [0, 1], "the listing")
+    maildrop.proxy.down()
+    for _ in range(2):
+        result = mount.run("sync", mount.path + "/INBOX")
+        assert result.returncode == 75 and "closed the connection" in result.stderr
+        assert numbers(mount) == [0, 1]
+    maildrop.proxy.up()
+    fill(maildrop, 1, 2)
+    assert mount.run("sync", mount.path + "/INBOX").returncode == 0
+    assert numbers(mount) == [0, 1, 2]
+
+
 def test_the_maildrop_is_free_soon(scripted_pop3_server, mounts):
     """Another client can log in a few seconds after the last use, and while the mount stays."""
     server = scripted_pop3_server([mail.numbered(n) for n in range(30)])
