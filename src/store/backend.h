@@ -76,6 +76,9 @@ typedef struct {
      * noted and carried out later (EVENT_OWED): a Trash would mean to fetch them all first.
      * NULL: there are none. */
     gboolean (*removes_later)(const char *wire);
+    /* How many removals are noted in @state_dir, of an account that was not started; whose lock the
+     * caller has.  0 where that cannot be read.  NULL: there are none. */
+    guint (*owed)(const char *state_dir);
 } BackendOps;
 
 extern const BackendOps imap_backend_ops;

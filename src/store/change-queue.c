@@ -25,7 +25,11 @@ static gint by_id(gconstpointer a, gconstpointer b)
 
 gboolean store_queue_load(Store *store, GError **error)
 {
-    return store_changes_load(store, error);
+    if (!store_changes_load(store, error))
+        return FALSE;
+    if (store->ops->owed)
+        store->n_owed = store->ops->owed(store->params.state_dir);
+    return TRUE;
 }
 
 GPtrArray *store_queue(const Store *store)

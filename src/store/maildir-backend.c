@@ -301,7 +301,7 @@ static Backend *start(const BackendParams *params)
 Backend *maildir_backend_start(const BackendParams *params, const MaildirBackendParts *parts)
 {
     MaildirBackend *backend = g_new0(MaildirBackend, 1);
-    g_autofree char *ledgers = g_build_filename(params->state_dir, "ledgers", NULL);
+    g_autofree char *ledgers = g_build_filename(params->state_dir, MAILDIR_LEDGERS, NULL);
     MaildirWorkerParams worker = {
         .account = params->config->id,
         .path = parts->path ? parts->path : params->config->maildir,

@@ -9,6 +9,8 @@
 #include "store/backend.h"
 #include "store/maildir-worker.h"
 
+#define MAILDIR_LEDGERS "ledgers" /* the folder in the account's state_dir */
+
 /* In the place of maildir_worker_run(), on the Maildir thread and with the worker entered.
  * *ret_is_passed_on TRUE: somebody else has taken @job, and answers it. */
 typedef gboolean (*MaildirBackendRunFunc)(MaildirWorker *worker, Job *job,

@@ -5,8 +5,11 @@
  * connection or not.  The rest is passed on to the thread that has one.
  */
 #include "store/pop3-internal.h"
+#include "base/io.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     POLITE_MS = 3000, /* for DELE and QUIT at the end */
@@ -162,6 +165,20 @@ static gboolean removes_later(const char *wire)
     return g_str_equal(wire, POP3_INBOX);
 }
 
+static guint owed(const char *state_dir)
+{
+    g_autofree char *dir = g_build_filename(state_dir, MAILDIR_LEDGERS, NULL);
+    g_autofree char *name = ledger_name(POP3_INBOX);
+    autofd int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    g_autoptr(Ledger) ledger = NULL;
+
+    /* To open one that is not there would make it. */
+    if (dir_fd < 0 || faccessat(dir_fd, name, R_OK, 0) < 0)
+        return 0;
+    ledger = ledger_open(dir_fd, name, NULL);
+    return ledger ? pop3_inbox_count_owed(ledger) : 0;
+}
+
 const BackendOps pop3_backend_ops = {
     .start = start,
     .stop = stop,
@@ -177,4 +194,5 @@ const BackendOps pop3_backend_ops = {
     .works_offline = TRUE,
     .max_connections = 1,
     .removes_later = removes_later,
+    .owed = owed,
 };

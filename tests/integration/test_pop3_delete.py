@@ -279,6 +279,7 @@ def test_umount_that_does_not_wait_for_ever(scripted, mounts):
     assert "1" in result.stderr and "pending" in result.stderr
     system.wait_for(lambda: not mount.is_mounted(), "it is unmounted all the same")
     mount.kill()
+    assert "remove 1 message of INBOX" in mount.run("queue").stdout
     leave()
     mount.start().online()
     assert numbers(mount) == [0, 1, 2, 3, 4]
