@@ -51,6 +51,11 @@ def test_what_is_kept_stays(maildrop, mounts, keep):
     assert sorted(maildrop.data()) == numbered(*range(5))
 
 
+def settle_index(mount):
+    """What was read is in the index: a copy of it needs no download."""
+    system.wait_for(lambda: mount.account()["cache"]["bytes"] > 0, "it is in the index")
+
+
 @BOTH
 def test_fetched(maildrop, mounts):
     fill(maildrop, 6)
@@ -219,6 +224,28 @@ class TestWhatVanished:
         system.wait_for(lambda: numbers(mount) == [2], "what is here")
         assert identity(path_of(mount, 2)) == known
         assert read(path_of(mount, 2)) == on_wire(mail.numbered(2))
+
+    @pytest.mark.parametrize("is_whole", [True, False])
+    def test_after_a_crash(self, maildrop, mounts, is_whole):
+        """What was cached before one is verified first: kept if it is whole, let go if not."""
+        fill(maildrop, 4)
+        mount = listed(mounts(maildrop, poll="1h"), 4)
+        read(path_of(mount, 2))
+        settle_index(mount)
+        mount.kill()
+        if not is_whole:
+            for where, _, names in os.walk(os.path.join(mount.folder, "cache")):
+                for name in names:
+                    if "bodies" in where:
+                        with open(os.path.join(where, name), "r+b") as f:
+                            f.write(b"X")
+        maildrop.take_away(*[mail.numbered(n) for n in range(4)])
+        mount.start().online()
+        system.wait_for(lambda: mount.run("sync", mount.path + "/INBOX").returncode == 0 and
+                        numbers(mount) == ([2] if is_whole else []), "what is here")
+        if is_whole:
+            assert read(path_of(mount, 2)) == on_wire(mail.numbered(2))
+            is_safe(mount, 2)
 
     def test_hidden_once_it_was_read(self, scripted_pop3_server, mounts):
         """As Gmail does it after RETR and QUIT."""
