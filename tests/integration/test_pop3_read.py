@@ -148,6 +148,7 @@ def test_sync_asks_at_once(maildrop, mounts):
     fill(maildrop, 1)
     assert mount.run("sync", mount.path + "/INBOX").returncode == 0
     system.wait_for(lambda: numbers(mount) == [0], "the new mail")
+    assert mount.account()["connections_max"] == 1
 
 
 def test_sync_asks_although_a_session_is_open(maildrop, mounts):
