@@ -289,6 +289,7 @@ def test_plain_mv(moving, maildrop, imap_judge):
 def test_mailfs_mv_between_accounts(both, maildrop):
     """Is refused, with the way that there is."""
     path = inbox(both, 1)
+    assert "Box" in os.listdir(both.imap)  # which waits for the mailboxes to be listed
     result = both.mount.run("mv", path, os.path.join(both.imap, "Box", "x.eml"))
     assert result.returncode != 0 and "mv(1)" in result.stderr
     assert os.path.exists(path) and os.listdir(both.imap + "/Box") == []
