@@ -222,6 +222,8 @@ void change_hide_message(Store *store, DiskBatch *batch, Mailbox *mailbox, Messa
 /* Shows what was queued, as soon as the rows it needs are here; all that is queued. */
 void change_show(Change *change);
 void store_changes_show(Store *store);
+/* Of COPY and MOVE that are done on the server, as long as nobody can say under which UIDs. */
+void change_show_done(Change *change);
 /* Takes it back; that of one of its messages. */
 void change_unshow(Change *change);
 void change_unshow_message(Change *change, DiskBatch *batch, const JournalMessage *each);

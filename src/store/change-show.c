@@ -172,6 +172,11 @@ void change_show(Change *change)
     change->is_shown = kinds[change->entry->kind](change);
 }
 
+void change_show_done(Change *change)
+{
+    change->is_shown = change->is_shown || show_transfer(change);
+}
+
 void store_changes_show(Store *store)
 {
     for (GList *link = store->changes; link; link = link->next)

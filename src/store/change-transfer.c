@@ -179,6 +179,17 @@ static gboolean is_synced(Change *change, const GError *error)
     return TRUE;
 }
 
+/* It is done, and who waits hears so; but the names are still to be given, when there is a
+ * connection again.  HALF, for there is nothing left to look for. */
+static void name_later(Change *change, const GError *error)
+{
+    change_show_done(change);
+    change_answer_all(change, NULL);
+    change->entry->state = JOURNAL_HALF;
+    own(change)->is_named = FALSE;
+    change_postpone(change, error);
+}
+
 static void on_named(const GError *error, gpointer user)
 {
     Change *change = user;
@@ -186,6 +197,10 @@ static void on_named(const GError *error, gpointer user)
     ChangeMatch match;
 
     change->ready = NULL;
+    if (error && change_is_temporary(error)) {
+        name_later(change, error);
+        return;
+    }
     change->phase = CHANGE_AT_WORK;
     if (!error && target) {
         change->entry->target_uidvalidity = target->uidvalidity;

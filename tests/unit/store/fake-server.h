@@ -33,6 +33,7 @@ typedef struct {
     /* The next change of the kind: its command, or its answer, is lost. */
     FakeLoss loss;
     JobKind loses;
+    gboolean is_sync_lost;     /* the connection, before the next SYNC is answered */
     gboolean is_sync_repeated; /* the next SYNC loses its connection when it has told all */
     gboolean is_list_late;   /* the next LIST's answer comes after that of a change */
     gboolean is_change_late; /* the next change's answer comes after that of a SYNC */
@@ -168,6 +169,12 @@ static inline void fake_sync(Job *job)
     Event *begin, *news, *flags, *gone, *state;
     GError *error = NULL;
 
+    if (fake.is_sync_lost) {
+        fake.is_sync_lost = FALSE;
+        mail_fail(&error, MAIL_ERROR_OFFLINE, "the connection was lost");
+        fake_done(job, error);
+        return;
+    }
     if (!mailbox) {
         mail_fail(&error, MAIL_ERROR_GONE, "no such mailbox");
         fake_done(job, error);

@@ -322,6 +322,30 @@ static void test_twin_marked(Bed *bed, gconstpointer data)
     g_assert_cmpuint(mailbox_nth(to, 0)->flags, ==, 0);
 }
 
+/* Moved, but without a word under which UID, and then the connection is lost: the answer is "done",
+ * and the name is given later. */
+static void test_named_later(Bed *bed, gconstpointer data)
+{
+    Mailbox *from = open_mailbox(bed, "INBOX"), *to = open_mailbox(bed, "Box");
+    g_autoptr(GPtrArray) messages = pick(from, 1);
+    g_autoptr(GError) answer = NULL;
+    StoreTransfer what = {.from = from, .messages = messages, .to = to, .name = "mine.eml"};
+
+    fake.has_move = GPOINTER_TO_INT(data);
+    fake.has_uidplus = FALSE;
+    fake.is_sync_lost = TRUE;
+    store_move(bed->store, &what, on_answered, &answer);
+    wait_for(&answer);
+    g_assert_no_error(answer);
+    g_assert_nonnull(mailbox_find_name(to, "mine.eml"));
+    g_assert_true(mailbox_nth(from, 0)->is_hidden);
+    wait_until(is_idle, bed);
+    check_agrees(bed, "INBOX", 2);
+    check_agrees(bed, "Box", 1);
+    g_assert_cmpstr(mailbox_nth(to, 0)->name, ==, "mine.eml");
+    g_assert_false(mailbox_nth(to, 0)->is_pending);
+}
+
 /* The same listing twice, with a change in between, is the same mailbox. */
 static void test_listed_twice(Bed *bed, gconstpointer data)
 {
@@ -692,6 +716,10 @@ int main(int argc, char **argv)
     bed_add("/change/twin-gone", test_twin_gone);
     bed_add("/change/twin-marked", test_twin_marked);
     bed_add("/change/listed-twice", test_listed_twice);
+    g_test_add("/change/named-later/copy", Bed, GINT_TO_POINTER(FALSE), set_up, test_named_later,
+               tear_down);
+    g_test_add("/change/named-later/move", Bed, GINT_TO_POINTER(TRUE), set_up, test_named_later,
+               tear_down);
     bed_add("/change/target-gone", test_target_gone);
     bed_add("/change/trash", test_trash);
     bed_add("/change/expunge", test_expunge);
