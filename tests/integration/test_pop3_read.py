@@ -65,7 +65,7 @@ def test_what_a_listing_costs(maildrop, mounts):
     assert verbs["UIDL"] <= proxy.sessions and verbs["LIST"] <= proxy.sessions
     if maildrop.kind in ("full", "cyrus"):
         assert verbs["TOP"] == n and verbs["RETR"] == 0, verbs
-        assert proxy.deepest >= 8 and proxy.flights <= n // 6, (proxy.deepest, proxy.flights)
+        assert proxy.deepest >= 8, "they are sent without waiting for each"
     else:
         assert verbs["TOP"] == 0 and verbs["XTOP"] <= 2 and verbs["RETR"] == n, verbs
         assert proxy.deepest == 1
