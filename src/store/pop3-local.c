@@ -280,8 +280,10 @@ static gboolean copy(MaildirWorker *worker, Pop3Backend *backend, Job *job,
         if (!copy_cached(worker, backend, job, message))
             *ret_is_passed_on = TRUE;
         ledger = pop3_inbox(worker, error); /* other states were asked for meanwhile */
-        if (!ledger)
+        if (!ledger) {
+            *ret_is_passed_on = FALSE;
             return FALSE;
+        }
     }
     if (!run_files(worker, job, ANY, error) || !forget_sources(worker, backend, job, error)) {
         *ret_is_passed_on = FALSE;
