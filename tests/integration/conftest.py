@@ -128,9 +128,9 @@ def maildrop(request, servers):
 
 
 @pytest.fixture
-def scripted_pop3_server():
+def scripted_pop3_server(request):
     """A factory of scripted POP3 servers: of Messages, or of octets."""
-    made = []
+    made = request.node.scripted_servers = []
 
     def make(drop=(), **more):
         drop = list(drop)
@@ -144,9 +144,9 @@ def scripted_pop3_server():
 
 
 @pytest.fixture
-def scripted_server():
+def scripted_server(request):
     """A factory of scripted servers."""
-    made = []
+    made = request.node.scripted_servers = []
 
     def make(*args, **more):
         made.append(scripted.ScriptedServer(*args, **more))
@@ -196,10 +196,13 @@ def ordinary_user(folder):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failure shows the logs of its mounts."""
+    """A failure shows the logs of its mounts, and what its scripted servers were asked."""
     outcome = yield
     report = outcome.get_result()
     if report.when == "call" and report.failed:
+        for n, server in enumerate(getattr(item, "scripted_servers", [])):
+            report.sections.append(("commands that scripted server %d got" % n,
+                                    "\n".join(server.commands()[-200:] + server.errors)))
         for where in [v for k, v in item.user_properties if k == "folder"]:
             for name in sorted(os.listdir(where)):
                 path = os.path.join(where, name, "log")

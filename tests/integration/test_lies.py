@@ -106,10 +106,10 @@ class TestDeletion:
         server, truth = served(scripted_server, 40, "IMAP4rev1 ENABLE CONDSTORE QRESYNC")
         mount = connect(server, mounts)
         names = mount.messages()
+        lie = server.rule(r"^UID SEARCH", "* SEARCH 40")
         server.rule(r"^EXAMINE .*QRESYNC", "* OK [CLOSED] x", "* 40 EXISTS",
                     "* OK [UIDVALIDITY 4711] x", "* OK [UIDNEXT 41] x", "* OK [HIGHESTMODSEQ 9] x",
                     "* VANISHED (EARLIER) 1:39", tagged="OK [READ-ONLY] x")
-        lie = server.rule(r"^UID SEARCH", "* SEARCH 40")
         mount.run("sync", mount.path + "/INBOX")
         system.wait_for(lambda: lie.hits, "the lie")
         assert mount.messages() == names

@@ -321,6 +321,8 @@ class Conversation:
         if messages is None:
             self.send(tag + " NO [NONEXISTENT] no such mailbox")
             return
+        if self.selected is not None and "QRESYNC" in self.enabled:
+            self.send("* OK [CLOSED] what follows is of " + name)
         self.selected = list(messages) if self.server.keeps_views else messages
         self.told = len(messages)
         uidnext = ["* OK [UIDNEXT %d] ok" % (1 + max([m.uid for m in messages], default=0))]
