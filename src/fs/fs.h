@@ -31,7 +31,7 @@ typedef struct {
     GPtrArray *accounts; /* of const ConfigAccount: one, shown at the root, or with is_all each
                             in a directory of its own */
     gboolean is_all;
-    const char *mountpoint; /* for messages */
+    const char *mountpoint; /* for messages, and notifier_new() */
     const char *wirelog_dir; /* or NULL */
     Broker *broker;
 

@@ -4,6 +4,7 @@
 #include "fs/notifier.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct {
@@ -13,6 +14,7 @@ typedef struct {
 
 struct Notifier {
     struct fuse_session *session;
+    char *mountpoint;
     GThread *thread;
     GMutex lock;
     GCond changed;
@@ -71,11 +73,22 @@ static void keep_only(unsigned fd)
         (void)close_range(first, fd - 1, 0);
 }
 
+/* The kernel makes the root with no permissions at all and asks for its attributes at the first use.
+ * An announcement that comes between makes it drop the answer as outdated, and the user is refused
+ * (EACCES) what is his own.  So the attributes are there before anything is announced. */
+static void load_root(const Notifier *notifier)
+{
+    struct stat st;
+
+    (void)stat(notifier->mountpoint, &st); /* gone already: nobody is there to be refused */
+}
+
 static gpointer run(gpointer data)
 {
     Notifier *notifier = data;
 
     keep_only((unsigned)fuse_session_fd(notifier->session));
+    load_root(notifier);
     g_mutex_lock(&notifier->lock);
     while (!notifier->is_stopping) {
         g_autofree Note *note = take(notifier);
@@ -95,11 +108,12 @@ static gpointer run(gpointer data)
     return NULL;
 }
 
-Notifier *notifier_new(struct fuse_session *session)
+Notifier *notifier_new(struct fuse_session *session, const char *mountpoint)
 {
     Notifier *notifier = g_new0(Notifier, 1);
 
     notifier->session = session;
+    notifier->mountpoint = g_strdup(mountpoint);
     g_mutex_init(&notifier->lock);
     g_cond_init(&notifier->changed);
     g_queue_init(&notifier->queue);
@@ -133,6 +147,7 @@ void notifier_free(Notifier *notifier)
     g_hash_table_unref(notifier->held);
     g_mutex_clear(&notifier->lock);
     g_cond_clear(&notifier->changed);
+    g_free(notifier->mountpoint);
     g_free(notifier);
 }
 

@@ -343,7 +343,7 @@ static void serve(Fs *fs)
         g_unix_signal_add(SIGHUP, on_hangup, fs),
     };
 
-    fs->notifier = notifier_new(fs->session);
+    fs->notifier = notifier_new(fs->session, fs->params.mountpoint);
     for (guint i = 0; i < fs->stores->len; i++)
         store_start(g_ptr_array_index(fs->stores, i));
     g_main_loop_run(fs->loop);

@@ -195,6 +195,7 @@ def test_retry_and_drop(scripted_server, mounts):
     between = proxies.Proxy(server.port)
     mount = mounts({"imap": between.url(), "user": "u", "password": "secret"},
                    offline="queue").start().online()
+    mount.wait_listed("INBOX", 0)
     go_offline(mount, between)
     for n in (1, 2, 3):
         write("%s/INBOX/%d.eml" % (mount.path, n), mail.numbered(n))
