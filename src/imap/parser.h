@@ -22,54 +22,7 @@
 
 #include <glib.h>
 
-/* -- Arguments --------------------------------------------------------------------------------- */
-
-typedef enum {
-    IMAP_ARG_ATOM, /* also numbers, flags, sequence sets and BODY[...] */
-    IMAP_ARG_QUOTED,
-    IMAP_ARG_LITERAL,
-    IMAP_ARG_STREAM, /* a literal that is given out as chunks: it has a length but no text */
-    IMAP_ARG_NIL,    /* its text is what the server wrote, for a mailbox may be named nil */
-    IMAP_ARG_LIST,
-} ImapArgType;
-
-/* Arguments stand in one array in the order of the wire; a list is followed by its members. */
-typedef struct {
-    ImapArgType type;
-    guint32 n_inside; /* LIST: arguments within, at all depths; otherwise 0 */
-    const char *text; /* NUL-terminated; may hold NUL if a literal; NULL for LIST and STREAM */
-    gsize length;
-} ImapArg;
-
-/* A walk over the members of one list: copy it to walk twice. */
-typedef struct {
-    const ImapArg *at, *end;
-} ImapArgs;
-
-/* The next member, or NULL at the end. */
-static inline const ImapArg *imap_args_next(ImapArgs *args)
-{
-    const ImapArg *arg = args->at;
-
-    if (arg == args->end)
-        return NULL;
-    args->at += 1 + arg->n_inside;
-    return arg;
-}
-
-/* The members of @arg; none for NULL or what is no list. */
-ImapArgs imap_arg_list(const ImapArg *arg);
-
-/* An atom or string as text; NULL for anything else, and for a literal that holds NUL. */
-const char *imap_arg_text(const ImapArg *arg);
-
-/* TRUE if it is an atom that says @word, in any case. */
-gboolean imap_arg_is(const ImapArg *arg, const char *word);
-
-/* A decimal number of at most @max. */
-gboolean imap_arg_number(const ImapArg *arg, guint64 max, guint64 *ret_number);
-
-/* -- Responses --------------------------------------------------------------------------------- */
+#include "imap/arguments.h"
 
 /* One response; valid until the next call of imap_parser_next(). */
 typedef struct {
