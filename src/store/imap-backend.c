@@ -38,40 +38,6 @@ void imap_count(ImapConnection *connection, const char *name)
     g_mutex_unlock(&backend->lock);
 }
 
-/* -- Roles ------------------------------------------------------------------------------------- */
-
-#define ALL_PRIORITIES ((1u << JOB_N_PRIORITIES) - 1)
-#define KIND(kind) (1u << (8 + (kind)))
-
-static const JobRoles role_watch = ALL_PRIORITIES | KIND(JOB_LIST) | KIND(JOB_SYNC);
-static const JobRoles role_interactive = 1u << JOB_INTERACTIVE | KIND(JOB_FETCH);
-static const JobRoles role_change = ALL_PRIORITIES | KIND(JOB_APPEND) | KIND(JOB_FIND) |
-                                    KIND(JOB_COPY) | KIND(JOB_FLAGS) | KIND(JOB_EXPUNGE) |
-                                    KIND(JOB_MAILBOX);
-static const JobRoles role_bulk =
-    (ALL_PRIORITIES & ~(1u << JOB_INTERACTIVE)) | KIND(JOB_FETCH) | KIND(JOB_SYNC);
-
-guint imap_roles(guint number, guint n_allowed, JobRoles ret_roles[IMAP_MAX_ROLES])
-{
-    guint n = 0;
-
-    if (number >= n_allowed)
-        return 0;
-    if (number == 0)
-        ret_roles[n++] = role_watch;
-    if (number == 1 || n_allowed == 1) {
-        ret_roles[n++] = role_interactive;
-        ret_roles[n++] = role_change;
-    }
-    if (number >= 2 || (number == 0 && n_allowed <= 2))
-        ret_roles[n++] = role_bulk;
-    /* Neither a long body nor an upload must stand before all others: the last connections, when
-     * they are idle, read for those who wait as well. */
-    if (number >= 3 || (number == 2 && n_allowed == 3))
-        ret_roles[n++] = role_interactive;
-    return n;
-}
-
 /* -- The backend, on the main thread ----------------------------------------------------------- */
 
 static ImapConnection *connection_new(ImapBackend *backend, guint number)

@@ -1,10 +1,7 @@
 /* One connection of the IMAP backend: its thread, from connecting to the next job.
  *
- * Straight-line blocking code.  Connection 0 watches: it keeps the account's state, waits in IDLE
- * or NOTIFY, and does the listing and syncing, which are what follows from an event.
- * Connection 1 is interactive: one body at a time, for somebody who waits, and all changes, one
- * after another.  The others are bulk, so that read-ahead never stands before a read.  With fewer
- * connections (by configuration, or because the server refuses more) the roles move together.
+ * Straight-line blocking code.  What it does besides waiting for jobs depends on its number (see
+ * imap-jobs.c): connection 0 watches, in IDLE or NOTIFY, and the others rest.
  *
  * Only connection 0 decides whether the account is online.  While it cannot connect, queued jobs
  * fail at once: offline is a state with an answer, not a wait.
@@ -46,144 +43,6 @@ static void post_changed(ImapConnection *connection, const char *wire)
     event->wire = g_strdup(wire);
     imap_post(connection, event);
 }
-
-/* -- The session's handler: data goes to the job that wants it --------------------------------- */
-
-static void on_fetch(gpointer user, const ImapFetch *fetch)
-{
-    ImapConnection *connection = user;
-
-    if (connection->fetches->len > 0 && fetch->items & IMAP_FETCH_BODY)
-        imap_fetch_end(connection, fetch);
-    else if (connection->change)
-        imap_change_fetch(connection->change, fetch);
-    else if (connection->sync)
-        imap_sync_fetch(connection->sync, fetch);
-    else
-        connection->has_changed = TRUE;
-}
-
-static void on_body_begin(gpointer user, guint32 uid, guint64 size)
-{
-    ImapConnection *connection = user;
-
-    if (connection->change)
-        imap_change_body_begin(connection->change);
-    else
-        imap_fetch_begin(connection, uid, size);
-}
-
-static void on_body_data(gpointer user, const void *data, gsize length)
-{
-    ImapConnection *connection = user;
-
-    if (connection->change)
-        imap_change_body_data(connection->change, data, length);
-    else
-        imap_fetch_data(connection, data, length);
-}
-
-static void on_exists(gpointer user, guint32 n_messages)
-{
-    ImapConnection *connection = user;
-
-    if (!connection->sync)
-        connection->has_changed = TRUE;
-}
-
-static void on_expunge(gpointer user, guint32 seq)
-{
-    ImapConnection *connection = user;
-
-    if (connection->change)
-        connection->change->n_removed++;
-    else
-        connection->has_changed = TRUE;
-}
-
-static void on_vanished(gpointer user, const UidSet *uids, gboolean earlier)
-{
-    ImapConnection *connection = user;
-
-    if (connection->sync)
-        imap_sync_vanished(connection->sync, uids, earlier);
-    else if (connection->change)
-        connection->change->n_removed += uid_set_count(uids);
-    else
-        connection->has_changed = TRUE;
-}
-
-static void on_list(gpointer user, const ImapListItem *item)
-{
-    ImapConnection *connection = user;
-
-    if (connection->list && !item)
-        imap_list_broken(connection->list);
-    else if (connection->list)
-        imap_list_item(connection->list, item);
-    else if (connection->change && item)
-        imap_change_list_item(connection->change, item);
-    else
-        connection->list_changed = TRUE;
-}
-
-static void on_namespace(gpointer user, const char *prefix, char delimiter)
-{
-    ImapConnection *connection = user;
-
-    if (connection->namespaces && connection->namespaces->len < LIMIT_NAMESPACES)
-        g_ptr_array_add(connection->namespaces, g_strdup(prefix));
-}
-
-static void on_status(gpointer user, const ImapStatus *status)
-{
-    imap_post_status(user, status);
-}
-
-static void on_quota(gpointer user, const char *root, guint64 used_kib, guint64 limit_kib)
-{
-    Event *event = event_new(EVENT_QUOTA, NULL);
-
-    event->used = used_kib * 1024;
-    event->limit = limit_kib * 1024;
-    imap_post(user, event);
-}
-
-static void on_my_rights(gpointer user, const char *mailbox, const char *rights)
-{
-    Event *event = event_new(EVENT_MAILBOXES, NULL);
-    ListedMailbox listed = {0};
-
-    /* Only what a reader needs to know: may messages be put in or taken out at all? */
-    listed.wire = g_strdup(mailbox);
-    listed.is_readonly = !strpbrk(rights, "ite");
-    event->mailboxes = g_array_new(FALSE, FALSE, sizeof(ListedMailbox));
-    g_array_set_clear_func(event->mailboxes, (GDestroyNotify)listed_mailbox_clear);
-    g_array_append_val(event->mailboxes, listed);
-    imap_post(user, event);
-}
-
-static void on_alert(gpointer user, const char *text)
-{
-    ImapConnection *connection = user;
-
-    g_message("%s: the server says: %s", imap_config(connection)->id, text);
-}
-
-static const ImapHandler handler = {
-    .body_begin = on_body_begin,
-    .body_data = on_body_data,
-    .fetch = on_fetch,
-    .exists = on_exists,
-    .expunge = on_expunge,
-    .vanished = on_vanished,
-    .list = on_list,
-    .status = on_status,
-    .namespace_prefix = on_namespace,
-    .quota = on_quota,
-    .my_rights = on_my_rights,
-    .alert = on_alert,
-};
 
 /* -- Commands ---------------------------------------------------------------------------------- */
 
@@ -246,89 +105,6 @@ gboolean imap_select(ImapConnection *connection, const char *wire, GError **erro
 
     return (selected && g_str_equal(selected, wire)) ||
            imap_select_again(connection, wire, NULL, error);
-}
-
-/* -- Taking jobs ----------------------------------------------------------------------------- */
-
-/* The roles have moved, or a job was put back: whoever may take it now shall look. */
-static void wake_all(ImapBackend *backend)
-{
-    for (guint i = 0; i < backend->n_connections; i++)
-        cancel_raise(backend->connections[i]->wake);
-}
-
-/* More connections than the server let us have are tried again after a while.  That is for
- * connection 0 to say: with one connection it has all the roles, and while it runs a change, no
- * other connection may begin to take them. */
-static void relearn(ImapConnection *connection)
-{
-    ImapBackend *backend = connection->backend;
-    gboolean is_due;
-
-    if (connection->number != 0)
-        return;
-    g_mutex_lock(&backend->lock);
-    is_due = backend->n_allowed < backend->n_connections && deadline_passed(backend->relearn);
-    if (is_due)
-        backend->n_allowed = backend->n_connections;
-    g_mutex_unlock(&backend->lock);
-    if (is_due)
-        wake_all(backend);
-}
-
-static Job *take_job(ImapConnection *connection, const Job *match)
-{
-    ImapBackend *backend = connection->backend;
-    JobRoles roles[IMAP_MAX_ROLES];
-    guint n_allowed, n_roles;
-    Job *job;
-
-    relearn(connection);
-    g_mutex_lock(&backend->lock);
-    n_allowed = backend->n_allowed;
-    g_mutex_unlock(&backend->lock);
-    n_roles = imap_roles(connection->number, n_allowed, roles);
-    job = job_queue_take(backend->queue, roles, n_roles, match);
-    if (job) {
-        g_mutex_lock(&backend->lock);
-        g_array_append_val(connection->running, job->id);
-        g_mutex_unlock(&backend->lock);
-    }
-    return job;
-}
-
-Job *imap_next_like(ImapConnection *connection, const Job *job)
-{
-    return take_job(connection, job);
-}
-
-static void forget_running(ImapConnection *connection, const Job *job)
-{
-    ImapBackend *backend = connection->backend;
-
-    g_mutex_lock(&backend->lock);
-    for (guint i = 0; i < connection->running->len; i++)
-        if (g_array_index(connection->running, guint64, i) == job->id) {
-            g_array_remove_index_fast(connection->running, i);
-            break;
-        }
-    g_mutex_unlock(&backend->lock);
-}
-
-void imap_put_back(ImapConnection *connection, Job *job)
-{
-    forget_running(connection, job);
-    job_queue_push_front(connection->backend->queue, job);
-}
-
-void imap_finish(ImapConnection *connection, Job *job, GError *error)
-{
-    Event *event = event_new(EVENT_DONE, job);
-
-    forget_running(connection, job);
-    event->error = error ? g_error_copy(error) : NULL;
-    event->done = job;
-    imap_post(connection, event);
 }
 
 gboolean imap_is_fatal(const GError *error)
@@ -443,7 +219,7 @@ static gboolean open_new_session(ImapConnection *connection, GError **error)
         .cancel = fresh_cancel(connection),
     };
 
-    session = imap_session_new(&params, &handler, connection);
+    session = imap_session_new(&params, &imap_handler, connection);
     imap_count(connection, "LOGIN");
     if (!imap_session_open(session, &failure)) {
         learn_limit(connection, failure);
@@ -576,7 +352,7 @@ static void serve(ImapConnection *connection, Job *job)
              * to find out. */
             job->n_tries += !mail_error_is(error, MAIL_ERROR_BUSY);
             imap_put_back(connection, job);
-            wake_all(connection->backend);
+            imap_wake_all(connection->backend);
         } else {
             g_message("%s: connection %u: %s", imap_config(connection)->id,
                       connection->number + 1, error->message);
@@ -750,7 +526,7 @@ gpointer imap_connection_main(gpointer data)
         Job *job;
 
         cancel_clear(connection->wake);
-        job = take_job(connection, NULL);
+        job = imap_take_job(connection, NULL);
         if (job) {
             serve(connection, job);
             report_changes(connection);

@@ -336,7 +336,7 @@ static void refuse(ImapConnection *connection, Job *job, GError *error)
 static gboolean fill(ImapConnection *connection, Job *job, GError **error)
 {
     while (connection->fetches->len < COMMANDS_IN_FLIGHT) {
-        Job *next = imap_next_like(connection, job);
+        Job *next = imap_take_job(connection, job);
         ImapFetchRun *run;
 
         if (!next)

@@ -1,7 +1,9 @@
 /* Between the files of the IMAP backend: a connection's thread and what it is busy with.
  *
  *   imap-backend.c     the main thread's side: jobs in, events out, start and stop
- *   imap-connection.c  a connection's thread: connecting, back-off, taking jobs, watching
+ *   imap-connection.c  a connection's thread: connecting, back-off, running jobs, watching
+ *   imap-jobs.c        which jobs a connection takes, and how it gives them back
+ *   imap-handler.c     data from the session to the job that wants it
  *   imap-sync.c        one mailbox: listing it, and what changed since
  *   imap-fetch.c       bodies
  *   imap-list.c        mailboxes, STATUS, quota
@@ -107,8 +109,10 @@ gboolean imap_select_to_write(ImapConnection *connection, const char *wire, GErr
 gboolean imap_select_again(ImapConnection *connection, const char *wire, const ImapKnown *known,
                            GError **error);
 
-/* Another job like @job for the pipeline, or NULL. */
-Job *imap_next_like(ImapConnection *connection, const Job *job);
+/* The next job for this connection, or NULL.  @like: for the pipeline, one like that; NULL: any. */
+Job *imap_take_job(ImapConnection *connection, const Job *like);
+/* The roles have moved, or a job was put back: whoever may take it now shall look. */
+void imap_wake_all(ImapBackend *backend);
 /* @job (which is taken) goes back, as the first of its priority. */
 void imap_put_back(ImapConnection *connection, Job *job);
 /* @job (which is taken) is over. */
@@ -132,6 +136,8 @@ gboolean imap_list_run(ImapConnection *connection, Job *job, GError **error);
 gboolean imap_change_run(ImapConnection *connection, Job *job, GError **error);
 
 /* -- Data for them, from the session's handler. ------------------------------------------------ */
+
+extern const ImapHandler imap_handler; /* of each session; its user data is the ImapConnection */
 
 void imap_sync_fetch(ImapSync *sync, const ImapFetch *fetch);
 void imap_sync_vanished(ImapSync *sync, const UidSet *uids, gboolean earlier);
