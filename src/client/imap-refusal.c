@@ -1,18 +1,6 @@
-/* What a NO or BAD means: by its code (RFC 5530) where there is one, else by its words.
- *
- * The words are those of servers that were looked at.  They decide only which error number a
- * program gets, so a server that says it in its own way costs a less fitting message, no mail.
- */
+/* What a NO or BAD means: by its code (RFC 5530) where there is one, else by its words. */
 #include "client/imap-internal.h"
-#include "base/error.h"
-
-#include <string.h>
-
-typedef struct {
-    const char *sign; /* a code, or part of a text */
-    MailError error;
-    const char *sentence;
-} Refusal;
+#include "client/refusal.h"
 
 /* RFC 5530, RFC 9051 section 7.1. */
 static const Refusal codes[] = {
@@ -36,6 +24,7 @@ static const Refusal codes[] = {
     {"TRYCREATE", MAIL_ERROR_GONE, "the mailbox does not exist"},
     {"UNAVAILABLE", MAIL_ERROR_BUSY, "the server has a problem; try again later"},
     {"UNKNOWN-CTE", MAIL_ERROR_UNSUPPORTED, "the server cannot decode this part"},
+    {NULL, MAIL_ERROR_DENIED, NULL},
 };
 
 /* Where there is no code, or LIMIT, which does not say of what: parts of sentences, in any case. */
@@ -62,37 +51,20 @@ static const Refusal words[] = {
     /* Exchange; everybody. */
     {"throttled", MAIL_ERROR_BUSY, "the server asks to try again later"},
     {"too many", MAIL_ERROR_BUSY, "a limit of the server is reached; try again later"},
+    {NULL, MAIL_ERROR_DENIED, NULL},
 };
-
-static const Refusal *by_code(const char *code)
-{
-    for (guint i = 0; code && i < G_N_ELEMENTS(codes); i++)
-        if (strcmp(code, codes[i].sign) == 0)
-            return &codes[i];
-    return NULL;
-}
-
-static const Refusal *by_words(const char *text)
-{
-    for (guint i = 0; i < G_N_ELEMENTS(words); i++)
-        if (strcasestr(text, words[i].sign))
-            return &words[i];
-    return NULL;
-}
 
 gboolean imap_session_refused(const ImapResult *result, GError **error)
 {
-    const Refusal *refusal = by_code(result->code);
+    const Refusal *refusal = refusal_by_code(codes, result->code);
 
     if (result->cond == IMAP_BAD)
         return mail_fail(error, MAIL_ERROR_UNSUPPORTED,
                          "the server does not understand the command (%s)", result->text);
-    if (!refusal || refusal == by_code("LIMIT")) {
-        const Refusal *said = by_words(result->text);
+    if (!refusal || g_str_equal(refusal->sign, "LIMIT")) {
+        const Refusal *said = refusal_by_words(words, result->text);
 
         refusal = said ? said : refusal;
     }
-    if (!refusal)
-        return mail_fail(error, MAIL_ERROR_DENIED, "the server refuses (%s)", result->text);
-    return mail_fail(error, refusal->error, "%s (%s)", refusal->sentence, result->text);
+    return refusal_fail(refusal, result->text, error);
 }

@@ -1,20 +1,8 @@
 /* What an -ERR means: by its code (RFC 2449 section 8, RFC 3206) where there is one, else by its
- * words.
- *
- * Few servers send codes, and sentences for the same thing differ, so words that were seen decide.
- * They decide only which error number a program gets, and whether a login is tried again by
- * itself: a server that says it in its own way costs a less fitting message, no mail.
+ * words: few servers send codes.
  */
 #include "client/pop3-internal.h"
-#include "base/error.h"
-
-#include <string.h>
-
-typedef struct {
-    const char *sign; /* a code, or part of a text */
-    MailError error;
-    const char *sentence;
-} Refusal;
+#include "client/refusal.h"
 
 static const Refusal codes[] = {
     {"AUTH", MAIL_ERROR_AUTH, "the server refuses the user name or password"},
@@ -24,6 +12,7 @@ static const Refusal codes[] = {
     {"SYS/PERM", MAIL_ERROR_DENIED, "the server cannot do this for this user; ask its owner"},
     /* RFC 6856: what it cannot show without UTF8, which is not spoken here. */
     {"UTF8", MAIL_ERROR_UNSUPPORTED, "the server wants a client that speaks UTF8"},
+    {NULL, MAIL_ERROR_DENIED, NULL},
 };
 
 /* Parts of sentences, in any case. */
@@ -62,17 +51,14 @@ static const Refusal words[] = {
     {"not implemented", MAIL_ERROR_UNSUPPORTED, "the server does not know the command"},
     {"unimplemented", MAIL_ERROR_UNSUPPORTED, "the server does not know the command"},
     {"not supported", MAIL_ERROR_UNSUPPORTED, "the server does not know the command"},
+    {NULL, MAIL_ERROR_DENIED, NULL},
 };
 
 static const Refusal *find(const char *code, const char *text)
 {
-    for (guint i = 0; code && i < G_N_ELEMENTS(codes); i++)
-        if (strcmp(code, codes[i].sign) == 0)
-            return &codes[i];
-    for (guint i = 0; i < G_N_ELEMENTS(words); i++)
-        if (strcasestr(text, words[i].sign))
-            return &words[i];
-    return NULL;
+    const Refusal *refusal = refusal_by_code(codes, code);
+
+    return refusal ? refusal : refusal_by_words(words, text);
 }
 
 gboolean pop3_refusal_is_plain(const char *code, const char *text)
@@ -82,9 +68,5 @@ gboolean pop3_refusal_is_plain(const char *code, const char *text)
 
 gboolean pop3_session_refused(const char *code, const char *text, GError **error)
 {
-    const Refusal *refusal = find(code, text);
-
-    if (!refusal)
-        return mail_fail(error, MAIL_ERROR_DENIED, "the server refuses (%s)", text);
-    return mail_fail(error, refusal->error, "%s (%s)", refusal->sentence, text);
+    return refusal_fail(find(code, text), text, error);
 }
