@@ -92,7 +92,7 @@ static int check_maildir(const ConfigAccount *account)
 
 static gboolean check_imap(const ConfigAccount *account, Broker *broker, GError **error)
 {
-    const ImapSessionParams params = {
+    const SessionParams params = {
         .account = account->id,
         .number = 1,
         .endpoint = account->endpoint,
@@ -108,7 +108,7 @@ static gboolean check_imap(const ConfigAccount *account, Broker *broker, GError 
 
 static gboolean check_pop3(const ConfigAccount *account, Broker *broker, GError **error)
 {
-    const Pop3SessionParams params = {
+    const SessionParams params = {
         .account = account->id,
         .number = 1,
         .endpoint = account->endpoint,

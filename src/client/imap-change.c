@@ -365,7 +365,7 @@ static gboolean refuse_create(ImapSession *session, const char *mailbox, ImapRes
         imap_session_status(session, mailbox, &status, NULL))
         return mail_fail(error, MAIL_ERROR_EXISTS, "the server has a mailbox of that name (%s)",
                          text);
-    if (!imap_session_is_alive(session, error))
+    if (!session_is_alive(&session->base, error))
         return FALSE;
     g_propagate_error(error, g_steal_pointer(&refusal));
     return FALSE;

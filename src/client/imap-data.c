@@ -100,11 +100,11 @@ static void take_code(ImapSession *session, const ImapResponse *response)
 
     if (!response->code)
         return;
-    if (strcmp(response->code, "CAPABILITY") == 0 && session->state <= STATE_LOGIN)
+    if (strcmp(response->code, "CAPABILITY") == 0 && session->base.state <= STATE_LOGIN)
         imap_capabilities_parse(&session->caps, response->code_args ? response->code_args : "");
-    if (session->state == STATE_SELECTING)
+    if (session->base.state == STATE_SELECTING)
         take_select_code(session, response);
-    if (strcmp(response->code, "ALERT") == 0 && imap_session_is_protected(session)) {
+    if (strcmp(response->code, "ALERT") == 0 && session_is_protected(&session->base)) {
         text = text_printable(response->text, strlen(response->text), TEXT_SHOWN);
         TELL(session, alert, text);
     }
@@ -114,14 +114,14 @@ static gboolean take_greeting(ImapSession *session, const ImapResponse *response
 {
     if (!response->is_status || response->tag || strcmp(response->name, "NO") == 0 ||
         strcmp(response->name, "BAD") == 0)
-        return imap_session_no_imap(session, error);
+        return session_fail_greeting(&session->base, error);
     take_code(session, response);
     imap_data_result(response, IMAP_OK, &session->greeting);
     if (strcmp(response->name, "OK") != 0) {
         g_free(session->greeting.code);
         session->greeting.code = g_strdup(response->name);
     }
-    session->is_greeted = TRUE;
+    session->base.is_greeted = TRUE;
     return TRUE;
 }
 
@@ -142,7 +142,7 @@ static gboolean on_status(ImapSession *session, const ImapResponse *response, GE
 {
     take_code(session, response);
     keep_uidplus(session, response);
-    if (session->mailbox && session->state != STATE_SELECTING &&
+    if (session->mailbox && session->base.state != STATE_SELECTING &&
         g_strcmp0(response->code, "UIDVALIDITY") == 0 &&
         code_number(response, G_MAXUINT32) != session->selected.uidvalidity)
         return protocol(error, "another UIDVALIDITY for the mailbox that is selected");
@@ -153,9 +153,9 @@ static gboolean on_bye(ImapSession *session, const ImapResponse *response, GErro
 {
     g_autofree char *text = text_printable(response->text, strlen(response->text), TEXT_SHOWN);
 
-    if (session->state == STATE_LOGOUT)
+    if (session->base.state == STATE_QUIT)
         return TRUE;
-    if (session->state == STATE_LOGIN)
+    if (session->base.state == STATE_LOGIN)
         return mail_fail(error, MAIL_ERROR_BUSY, "the server hangs up at the login (%s)", text);
     return mail_fail(error, MAIL_ERROR_OFFLINE, "the server closed the connection (%s)", text);
 }
@@ -295,7 +295,7 @@ static gboolean on_exists(ImapSession *session, const ImapResponse *response, GE
 
     if (!imap_response_number(response, &n))
         return protocol(error, "a number of messages that makes no sense");
-    if (session->state == STATE_SELECTING) {
+    if (session->base.state == STATE_SELECTING) {
         session->exists = n;
         return TRUE;
     }
@@ -311,7 +311,7 @@ static gboolean on_expunge(ImapSession *session, const ImapResponse *response, G
 {
     guint32 seq;
 
-    if (!hears_messages(session) || session->state == STATE_SELECTING)
+    if (!hears_messages(session) || session->base.state == STATE_SELECTING)
         return TRUE;
     if (!imap_response_number(response, &seq) || seq == 0 || seq > session->exists)
         return protocol(error, "an EXPUNGE of a message that does not exist");
@@ -329,7 +329,7 @@ static gboolean on_vanished(ImapSession *session, const ImapResponse *response, 
     if (!hears_messages(session))
         return TRUE;
     if (!uids) {
-        g_debug("%s: skipping a VANISHED that makes no sense", session->name);
+        g_debug("%s: skipping a VANISHED that makes no sense", session->base.name);
         return TRUE;
     }
     if (!earlier)
@@ -414,7 +414,7 @@ static gboolean on_list(ImapSession *session, const ImapResponse *response, GErr
     ImapListItem item;
 
     if (!imap_response_list(response, &item)) {
-        g_debug("%s: skipping a LIST that makes no sense", session->name);
+        g_debug("%s: skipping a LIST that makes no sense", session->base.name);
         TELL(session, list, NULL); /* who listens must not take the rest for all */
         return TRUE;
     }
@@ -505,7 +505,7 @@ static gboolean count_unsolicited(ImapSession *session, GError **error)
 {
     gint64 now;
 
-    if (session->n_in_flight > 0 && session->state != STATE_IDLE)
+    if (session->n_in_flight > 0 && session->base.state != STATE_IDLE)
         return TRUE;
     now = deadline_now();
     if (now - session->unsolicited_since > LIMIT_IMAP_UNSOLICITED_SECONDS * G_USEC_PER_SEC) {
@@ -519,7 +519,7 @@ static gboolean count_unsolicited(ImapSession *session, GError **error)
 
 gboolean imap_data_response(ImapSession *session, const ImapResponse *response, GError **error)
 {
-    if (session->state == STATE_GREETING && !session->is_greeted)
+    if (session->base.state == STATE_GREETING && !session->base.is_greeted)
         return take_greeting(session, response, error);
     if (response->tag)
         return take_tagged(session, response, error);
@@ -528,10 +528,10 @@ gboolean imap_data_response(ImapSession *session, const ImapResponse *response, 
     for (guint i = 0; i < G_N_ELEMENTS(actions); i++) {
         if (strcmp(actions[i].name, response->name) != 0)
             continue;
-        if (session->state > STATE_LOGIN || actions[i].before_login)
+        if (session->base.state > STATE_LOGIN || actions[i].before_login)
             return actions[i].act(session, response, error);
         break;
     }
-    g_debug("%s: skipping %s", session->name, response->name);
+    g_debug("%s: skipping %s", session->base.name, response->name);
     return TRUE;
 }

@@ -1,6 +1,6 @@
 /* What the files of the IMAP session share, and nobody else sees.
  *
- *     imap-session.c   life, reading
+ *     imap-session.c   life, reading; what all sessions have in common is in session-internal.h
  *     imap-send.c      commands on their way, and their answers
  *     imap-refusal.c   what a NO means
  *     imap-login.c     from nothing to authenticated
@@ -12,22 +12,9 @@
 #pragma once
 
 #include "client/imap-session.h"
+#include "client/session-internal.h"
 #include "imap/parser.h"
 #include "imap/response.h"
-#include "net/stream.h"
-
-typedef enum {
-    STATE_NEW,
-    STATE_GREETING,  /* connected: the server speaks first */
-    STATE_LOGIN,     /* greeted; nothing but capabilities is believed */
-    STATE_READY,     /* authenticated, no mailbox */
-    STATE_SELECTING, /* SELECT is in flight */
-    STATE_SELECTED,
-    STATE_IDLE, /* IDLE is in flight, over READY or SELECTED */
-    STATE_LOGOUT,
-    STATE_DEAD,
-    N_STATES
-} State;
 
 /* A command whose answer is due, or has come and was not asked for yet. */
 typedef struct {
@@ -45,23 +32,16 @@ enum {
 };
 
 struct ImapSession {
+    Session base;
+
     /* set once */
-    char *account, *name, *user, *auth;
-    Endpoint *endpoint;
-    gboolean is_token, wants_compress;
-    int *n_refused;
-    Broker *broker;
-    Cancel *cancel;
+    gboolean wants_compress;
     const ImapHandler *handler;
     gpointer handler_data;
-    gint64 patience_ms, idle_ms;
-    char *buffer;
+    gint64 idle_ms;
 
     /* for the connection */
-    NetStream *stream;
     ImapParser *parser;
-    State state;
-    GError *death; /* why it is dead */
     char prefix[PREFIX_LENGTH + 1];
     guint last_number, n_in_flight;
     GHashTable *commands; /* number -> InFlight */
@@ -71,15 +51,9 @@ struct ImapSession {
     gboolean enabled[IMAP_N_CAPS];
     gboolean expects_caps; /* CAPABILITY was asked for */
     gboolean idle_refused;
-    gboolean reads_single; /* what follows the answer that is due is TLS, or deflated */
     char *server_id;
-    const char *mechanism;
+    guint auth_number;   /* of AUTHENTICATE */
     ImapResult greeting; /* `code` "PREAUTH" and "BYE" stand for those responses */
-    gboolean is_greeted;
-
-    /* the "+" that is waited for, and what it said */
-    gboolean awaits_continuation;
-    char *continuation;
 
     /* the selected mailbox */
     char *mailbox;
@@ -114,27 +88,11 @@ struct ImapSession {
 
 /* -- imap-session.c ---------------------------------------------------------------------------- */
 
-/* Asserts that the edge is legal, and traces it. */
-void imap_session_set_state(ImapSession *session, State state);
-
-/* FALSE, with the reason, for a session that is not connected. */
-gboolean imap_session_is_alive(const ImapSession *session, GError **error);
-
-/* Closes the connection for @cause, which it takes, and hands a copy out.  Always FALSE. */
-gboolean imap_session_die(ImapSession *session, GError *cause, GError **error);
-
 /* Back to NEW with everything of the connection forgotten. */
 void imap_session_reset(ImapSession *session);
 
 /* Reads once, up to the deadline, and carries out what came. */
 gboolean imap_session_pump(ImapSession *session, Deadline deadline, GError **error);
-Deadline imap_session_patience(const ImapSession *session);
-
-/* The error for a greeting that is none.  Always FALSE. */
-gboolean imap_session_no_imap(const ImapSession *session, GError **error);
-
-/* TRUE where nobody on the way can listen or change a thing. */
-gboolean imap_session_is_protected(const ImapSession *session);
 
 /* -- imap-send.c ------------------------------------------------------------------------------- */
 

@@ -28,7 +28,7 @@ static const char *failed_step(const ImapSession *session, const Endpoint *endpo
 }
 
 static gboolean open_session(ImapProbe *probe, ImapSession *session,
-                             const ImapSessionParams *params, GError **error)
+                             const SessionParams *params, GError **error)
 {
     const char *id, *capabilities;
     g_autofree char *shown = NULL;
@@ -110,7 +110,7 @@ static gboolean try_quota(ImapProbe *probe, ImapSession *session, GError **error
     return TRUE;
 }
 
-gboolean imap_probe_run(const ImapSessionParams *params, ProbeReport report, gpointer user,
+gboolean imap_probe_run(const SessionParams *params, ProbeReport report, gpointer user,
                         GError **error)
 {
     static const ImapHandler handler = {.list = on_list, .quota = on_quota};

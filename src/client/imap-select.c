@@ -35,7 +35,7 @@ static gboolean select_once(ImapSession *session, const char *mailbox, gboolean 
 
     imap_command_mailbox(command, mailbox);
     add_parameters(session, command, known);
-    imap_session_set_state(session, STATE_SELECTING);
+    session_set_state(&session->base, STATE_SELECTING);
     session->selected = (ImapSelected){.is_readonly = examine};
     session->exists = 0;
     session->saw_closed = !had_mailbox;
@@ -44,17 +44,17 @@ static gboolean select_once(ImapSession *session, const char *mailbox, gboolean 
     session->mailbox = g_strdup(mailbox);
     number = imap_session_send(session, command, error);
     if (number == 0 || !imap_session_collect(session, number, ret_result, error)) {
-        if (session->state != STATE_DEAD) { /* a name that cannot be sent */
-            imap_session_set_state(session, STATE_READY);
+        if (session->base.state != STATE_DEAD) { /* a name that cannot be sent */
+            session_set_state(&session->base, STATE_READY);
             g_clear_pointer(&session->mailbox, g_free);
         }
         return FALSE;
     }
     session->is_muted = FALSE;
     if (ret_result->cond == IMAP_OK) {
-        imap_session_set_state(session, STATE_SELECTED);
+        session_set_state(&session->base, STATE_SELECTED);
     } else {
-        imap_session_set_state(session, STATE_READY);
+        session_set_state(&session->base, STATE_READY);
         g_clear_pointer(&session->mailbox, g_free);
     }
     return TRUE;
@@ -116,7 +116,7 @@ gboolean imap_session_unselect(ImapSession *session, GError **error)
     }
     if (!imap_session_run(session, imap_command_new("UNSELECT"), NULL, error))
         return FALSE;
-    imap_session_set_state(session, STATE_READY);
+    session_set_state(&session->base, STATE_READY);
     g_clear_pointer(&session->mailbox, g_free);
     session->exists = 0;
     return TRUE;

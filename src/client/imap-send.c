@@ -23,54 +23,31 @@ static InFlight *in_flight(const ImapSession *session, guint number)
 
 gboolean imap_session_drain(ImapSession *session, GError **error)
 {
-    if (!imap_session_is_alive(session, error))
+    if (!session_is_alive(&session->base, error))
         return FALSE;
     while (session->n_in_flight > 0)
-        if (!imap_session_pump(session, imap_session_patience(session), error))
+        if (!imap_session_pump(session, session_patience(&session->base), error))
             return FALSE;
     return TRUE;
-}
-
-static gboolean write_out(ImapSession *session, const void *data, gsize length, gboolean is_secret,
-                          GError **error)
-{
-    GError *cause = NULL;
-    gboolean ok;
-
-    if (!imap_session_is_alive(session, error))
-        return FALSE;
-    net_stream_mask(session->stream, is_secret);
-    ok = net_stream_write(session->stream, data, length, imap_session_patience(session), &cause);
-    net_stream_mask(session->stream, FALSE);
-    return ok || imap_session_die(session, cause, error);
-}
-
-static gboolean flush(ImapSession *session, GError **error)
-{
-    GError *cause = NULL;
-
-    if (!imap_session_is_alive(session, error))
-        return FALSE;
-    return net_stream_flush(session->stream, imap_session_patience(session), &cause) ||
-           imap_session_die(session, cause, error);
 }
 
 gboolean imap_session_send_line(ImapSession *session, const char *line, gboolean is_secret,
                                 GError **error)
 {
-    return write_out(session, line, strlen(line), is_secret, error) &&
-           write_out(session, "\r\n", 2, FALSE, error) && flush(session, error);
+    return session_write(&session->base, line, strlen(line), is_secret, error) &&
+           session_write(&session->base, "\r\n", 2, FALSE, error) &&
+           session_flush(&session->base, error);
 }
 
 gboolean imap_session_await_continuation(ImapSession *session, guint number, char **ret_text,
                                          GError **error)
 {
-    session->awaits_continuation = TRUE;
-    while (session->awaits_continuation && !imap_session_is_done(session, number))
-        if (!imap_session_pump(session, imap_session_patience(session), error))
+    session->base.awaits_continuation = TRUE;
+    while (session->base.awaits_continuation && !imap_session_is_done(session, number))
+        if (!imap_session_pump(session, session_patience(&session->base), error))
             return FALSE;
-    session->awaits_continuation = FALSE;
-    *ret_text = g_steal_pointer(&session->continuation);
+    session->base.awaits_continuation = FALSE;
+    *ret_text = g_steal_pointer(&session->base.continuation);
     return TRUE;
 }
 
@@ -89,7 +66,7 @@ static gboolean make_room(ImapSession *session, const GArray *segments, GError *
     if (is_barrier || n_octets > MAX_PIPELINED)
         return imap_session_drain(session, error);
     while (session->n_in_flight >= MAX_IN_FLIGHT)
-        if (!imap_session_pump(session, imap_session_patience(session), error))
+        if (!imap_session_pump(session, session_patience(&session->base), error))
             return FALSE;
     return TRUE;
 }
@@ -105,7 +82,7 @@ static gboolean check_early(ImapSession *session, guint number, GError **error)
         return TRUE;
     mail_fail(&cause, MAIL_ERROR_PROTOCOL,
               "the server claims to have done what it was not told yet");
-    return imap_session_die(session, cause, error);
+    return session_die(&session->base, cause, error);
 }
 
 /* -- Files ------------------------------------------------------------------------------------- */
@@ -124,7 +101,7 @@ static gboolean read_chunk(ImapSession *session, const ImapUpload *upload, char 
     mail_fail(&cause, MAIL_ERROR_OFFLINE,
               "the file could not be read to its end while it was sent; the connection was "
               "dropped, so that the server keeps no half of it");
-    return imap_session_die(session, cause, error);
+    return session_die(&session->base, cause, error);
 }
 
 /* Takes in what the server says meanwhile.  It may be why it will not read on; and one that has
@@ -133,11 +110,11 @@ static gboolean hear(ImapSession *session, GError **error)
 {
     GError *cause = NULL;
 
-    switch (net_stream_wait(session->stream, NULL, deadline_now(), &cause)) {
+    switch (net_stream_wait(session->base.stream, NULL, deadline_now(), &cause)) {
     case NET_READABLE:
-        return imap_session_pump(session, imap_session_patience(session), error);
+        return imap_session_pump(session, session_patience(&session->base), error);
     case NET_FAILED:
-        return imap_session_die(session, cause, error);
+        return session_die(&session->base, cause, error);
     default:
         return TRUE;
     }
@@ -163,7 +140,7 @@ static gboolean stream_out(ImapSession *session, guint number, ImapUpload *uploa
         gsize n = (gsize)MIN(CHUNK_SIZE, upload->size - n_sent);
 
         if (!read_chunk(session, upload, chunk, n, n_sent, error) ||
-            !write_out(session, chunk, n, FALSE, error) || !hear(session, error))
+            !session_write(&session->base, chunk, n, FALSE, error) || !hear(session, error))
             return FALSE;
         n_sent += n;
         tell_progress(upload, n_sent, &next);
@@ -183,7 +160,7 @@ static gboolean write_segment(ImapSession *session, guint number, const ImapSegm
     if (!segment->bytes)
         return stream_out(session, number, upload, error);
     data = g_bytes_get_data(segment->bytes, &length);
-    return write_out(session, data, length, segment->is_secret, error);
+    return session_write(&session->base, data, length, segment->is_secret, error);
 }
 
 /* Writes the segments, waiting for "+" where one must.  A command that is refused at a "+" is not
@@ -199,13 +176,13 @@ static gboolean send_segments(ImapSession *session, guint number, const GArray *
             return FALSE;
         if (!segment->waits)
             continue;
-        if (!flush(session, error) ||
+        if (!session_flush(&session->base, error) ||
             !imap_session_await_continuation(session, number, &text, error))
             return FALSE;
         if (!text)
             return check_early(session, number, error);
     }
-    return flush(session, error);
+    return session_flush(&session->base, error);
 }
 
 /* The connection ended while the command was sent, but not before the server had refused it. */
@@ -229,7 +206,7 @@ guint imap_session_upload(ImapSession *session, ImapCommand *command, ImapUpload
     };
     InFlight *new;
 
-    if (!imap_session_is_alive(session, error))
+    if (!session_is_alive(&session->base, error))
         return 0;
     tag = g_strdup_printf("%s%u", session->prefix, session->last_number + 1);
     segments = imap_command_encode(taken, tag, &encoding, error);
@@ -275,7 +252,7 @@ gboolean imap_session_collect(ImapSession *session, guint number, ImapResult *re
 
     g_assert(command != NULL);
     while (!command->is_done)
-        if (!imap_session_pump(session, imap_session_patience(session), error)) {
+        if (!imap_session_pump(session, session_patience(&session->base), error)) {
             if (!command->is_done)
                 return FALSE;
             g_clear_error(error); /* the answer came before the end */

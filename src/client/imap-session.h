@@ -16,10 +16,8 @@
 
 #include <glib.h>
 
-#include "base/broker.h"
-#include "base/cancel.h"
-#include "base/endpoint.h"
 #include "base/uid-set.h"
+#include "client/session.h"
 #include "imap/command.h"
 #include "imap/response.h"
 
@@ -58,22 +56,8 @@ typedef struct {
 
 /* -- Life -------------------------------------------------------------------------------------- */
 
-typedef struct {
-    const char *account; /* the broker's key, and the wire log's name */
-    guint number;        /* of the connection: "work#2" */
-    const Endpoint *endpoint;
-    const char *user;
-    const char *auth;  /* sasl_choose()'s @configured */
-    gboolean is_token; /* the broker gives OAuth 2 tokens */
-    gboolean compress; /* COMPRESS=DEFLATE where it is offered */
-    int *n_refused;    /* atomic, for all sessions with the server, at first 0: what was learnt of
-                        * the channel binding that it takes; may be NULL */
-    Broker *broker;    /* borrowed for the session's life */
-    Cancel *cancel;    /* raised: everything ends with CANCELLED; may be NULL */
-} ImapSessionParams;
-
 /* Copies @params; borrows the handler and its user data. */
-ImapSession *imap_session_new(const ImapSessionParams *params, const ImapHandler *handler,
+ImapSession *imap_session_new(const SessionParams *params, const ImapHandler *handler,
                               gpointer user);
 void imap_session_free(ImapSession *session); /* NULL is fine; no LOGOUT */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImapSession, imap_session_free)
@@ -81,9 +65,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImapSession, imap_session_free)
 /* From nothing to authenticated: connection (or tunnel), TLS, greeting, AUTHENTICATE (LOGIN only
  * where no mechanism is advertised and the way is protected), CAPABILITY and ID in one flight,
  * COMPRESS, ENABLE (CONDSTORE, QRESYNC; UTF8=ACCEPT for UTF8=ONLY).  A refused secret is asked for
- * once more with @stale.  AUTH when it is refused again; LOCKED when the broker says so;
- * PROTOCOL ("is no IMAP server") for another greeting; BUSY for too many connections
- * ([LIMIT], "Too many", a BYE right after the greeting). */
+ * once more with @stale.  AUTH when it is refused again; LOCKED when the broker says so; INVALID
+ * where a login is wanted and there is no user; PROTOCOL ("is no IMAP server") for another
+ * greeting; BUSY for too many connections ([LIMIT], "Too many", a BYE right after the greeting). */
 gboolean imap_session_open(ImapSession *session, GError **error);
 
 /* LOGOUT, waiting a second at most.  Never fails; the session is closed after it. */
@@ -188,8 +172,5 @@ gboolean imap_session_notify(ImapSession *session, GError **error);
 const char *imap_session_mechanism(const ImapSession *session); /* "SCRAM-SHA-256" */
 struct NetStream *imap_session_stream(ImapSession *session);    /* borrowed; NULL when closed */
 
-/* Octets on the wire so far, before DEFLATE is undone. */
-void imap_session_octets(ImapSession *session, guint64 *ret_in, guint64 *ret_out);
-
-/* Where wire logs of all connections go (net/stream.h).  Once, before any thread. */
-void imap_session_set_wirelog(const char *directory);
+/* Octets on the wire so far, before DEFLATE is undone, over all connections. */
+void imap_session_octets(const ImapSession *session, guint64 *ret_in, guint64 *ret_out);

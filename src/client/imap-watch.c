@@ -19,7 +19,7 @@ enum {
 /* TRUE when the server has ended IDLE by itself. */
 static gboolean is_ended(const ImapSession *session)
 {
-    return session->state == STATE_IDLE && session->n_in_flight == 0;
+    return session->base.state == STATE_IDLE && session->n_in_flight == 0;
 }
 
 /* Reads until something happened, somebody wakes us, or the time is over, IDLE's or ours. */
@@ -33,9 +33,9 @@ static ImapWatch wait_for_event(ImapSession *session, Cancel *wake, Deadline dea
 
         if (is_ended(session))
             return IMAP_WATCH_TIMEOUT;
-        switch (net_stream_wait(session->stream, wake, deadline, &cause)) {
+        switch (net_stream_wait(session->base.stream, wake, deadline, &cause)) {
         case NET_READABLE:
-            if (!imap_session_pump(session, imap_session_patience(session), error))
+            if (!imap_session_pump(session, session_patience(&session->base), error))
                 return IMAP_WATCH_FAILED;
             break;
         case NET_WOKEN:
@@ -43,7 +43,7 @@ static ImapWatch wait_for_event(ImapSession *session, Cancel *wake, Deadline dea
         case NET_TIMEOUT:
             return IMAP_WATCH_TIMEOUT;
         case NET_FAILED:
-            imap_session_die(session, cause, error);
+            session_die(&session->base, cause, error);
             return IMAP_WATCH_FAILED;
         }
     }
@@ -81,13 +81,13 @@ static gboolean begin_idle(ImapSession *session, guint *ret_number, GError **err
     if (number == 0 || !imap_session_await_continuation(session, number, &text, error))
         return FALSE;
     if (text) {
-        imap_session_set_state(session, STATE_IDLE);
+        session_set_state(&session->base, STATE_IDLE);
         *ret_number = number;
         return TRUE;
     }
     *ret_number = 0;
     session->idle_refused = TRUE;
-    return imap_session_wait(session, number, NULL, NULL) || session->state != STATE_DEAD;
+    return imap_session_wait(session, number, NULL, NULL) || session->base.state != STATE_DEAD;
 }
 
 static gboolean end_idle(ImapSession *session, guint number, GError **error)
@@ -100,7 +100,7 @@ static gboolean end_idle(ImapSession *session, guint number, GError **error)
     if (!imap_session_collect(session, number, &result, error))
         return FALSE;
     imap_result_clear(&result);
-    imap_session_set_state(session, session->mailbox ? STATE_SELECTED : STATE_READY);
+    session_set_state(&session->base, session->mailbox ? STATE_SELECTED : STATE_READY);
     return TRUE;
 }
 

@@ -1,26 +1,59 @@
-/* What the logins of all protocols share: base64 of SASL, and what to do about a secret that was
- * refused.  Each session has its own way of carrying it.
+/* The login, whatever protocol carries it: the exchange of a SASL mechanism, what the server's last
+ * word means, and what to do about a secret that was refused.
  */
 #pragma once
 
-#include <glib.h>
+#include "client/sasl.h"
+#include "client/session-internal.h"
 
-#include "base/broker.h"
+/* The answer that ends a login. */
+typedef struct {
+    gboolean ok;
+    char *text;              /* what the server said, printable */
+    GError *refusal;         /* what that means, unless it is OK */
+    gboolean is_credentials; /* it means that the user name or the secret is wrong */
+    gboolean is_binding;     /* or, as likely, that the type of channel binding is */
+} LoginAnswer;
 
-/* A challenge as the server wrote it: base64 and nothing else; "" is an empty one.  The caller owns
- * it; NULL for what is no base64. */
-GBytes *login_decode_challenge(const char *text);
+void login_answer_clear(LoginAnswer *answer);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(LoginAnswer, login_answer_clear)
 
-/* Base64 of a response.  The caller wipes it with login_free_response(). */
-char *login_encode_response(GBytes *response);
-void login_free_response(char *response);
+/* A way to log in. */
+typedef struct {
+    const SaslMechanism *mechanism; /* or NULL, and a command of the protocol's own: */
+    gboolean (*command)(Session *session, Secret *secret, GError **error);
+} LoginWay;
 
-/* The server said no, with @text.  @reason: what the mechanism made of it, or NULL.  Always FALSE,
- * with AUTH and the remedy. */
-gboolean login_fail_credentials(const char *user, gboolean is_token, const char *text,
-                                const GError *reason, GError **error);
+/* What each protocol does in its own way. */
+typedef struct {
+    /* From NEW to LOGIN, in safety; or READY, where the server has let us in already. */
+    gboolean (*prepare)(Session *session, GError **error);
 
-/* After a refusal: a secret that differs from the one that was @refused, for the same again would
- * only bring the account nearer to being locked.  The caller owns it.  NULL keeps @error as it was,
- * or says why there is none. */
-Secret *login_fresh_secret(Broker *broker, const char *account, Secret *refused, GError **error);
+    /* What is to be done first when the session is READY. */
+    gboolean (*settle)(Session *session, GError **error);
+
+    /* LOGOUT or QUIT, after a refusal. */
+    void (*leave)(Session *session);
+
+    /* Which way it is to be, given what the server offers. */
+    gboolean (*choose)(Session *session, const SaslParams *params, LoginWay *ret_way,
+                       GError **error);
+
+    /* Begins with a mechanism, and with its initial response in base64 (NULL: it has none) where
+     * that may go along and fits.  *ret_sent tells; otherwise it is sent when the server asks. */
+    gboolean (*send_auth)(Session *session, const char *mechanism, const char *initial,
+                          gboolean *ret_sent, GError **error);
+
+    gboolean (*send_line)(Session *session, const char *line, gboolean is_secret, GError **error);
+
+    /* The next challenge as the server wrote it (the caller owns it), or NULL: *ret_answer. */
+    gboolean (*await)(Session *session, char **ret_challenge, LoginAnswer *ret_answer,
+                      GError **error);
+} LoginProtocol;
+
+/* Opens a session.  A secret that is refused is asked for once more, and tried on a new connection,
+ * for many servers hang up after a refusal.  When it fails the session is closed. */
+gboolean login_open(Session *session, const LoginProtocol *protocol, GError **error);
+
+/* What @answer means to a login by a command, not a mechanism. */
+gboolean login_judge(Session *session, const LoginAnswer *answer, GError **error);

@@ -1,6 +1,6 @@
 /* What the files of the POP3 session share, and nobody else sees.
  *
- *     pop3-session.c   life, reading
+ *     pop3-session.c   life, reading; what all sessions have in common is in session-internal.h
  *     pop3-send.c      commands on their way, and their answers
  *     pop3-refusal.c   what an -ERR means
  *     pop3-login.c     from nothing to the TRANSACTION state
@@ -9,19 +9,9 @@
 #pragma once
 
 #include "client/pop3-session.h"
+#include "client/session-internal.h"
 #include "pop3/command.h"
 #include "pop3/parser.h"
-#include "net/stream.h"
-
-typedef enum {
-    STATE_NEW,
-    STATE_GREETING, /* connected: the server speaks first */
-    STATE_LOGIN,    /* AUTHORIZATION */
-    STATE_READY,    /* TRANSACTION */
-    STATE_QUIT,
-    STATE_DEAD,
-    N_STATES
-} State;
 
 /* A reply.  Outlives the command's time in flight: whoever waits for it waits until it is done or
  * the session is dead. */
@@ -56,62 +46,32 @@ enum {
 };
 
 struct Pop3Session {
+    Session base;
+
     /* set once */
-    char *account, *name, *user, *auth;
-    Endpoint *endpoint;
-    gboolean is_token;
-    int *n_refused;
-    Broker *broker;
-    Cancel *cancel;
     const Pop3Handler *handler;
     gpointer handler_data;
-    gint64 patience_ms;
-    char *buffer;
 
     /* for the connection */
-    NetStream *stream;
     Pop3Parser *parser;
-    State state;
-    GError *death;    /* why it is dead */
-    GQueue in_flight; /* of InFlight */
-    gboolean is_greeted;
-    gboolean has_unsent;   /* in the stream's buffer */
-    gboolean reads_single; /* what follows the reply that is due is TLS */
+    GQueue in_flight;    /* of InFlight */
+    gboolean has_unsent; /* in the stream's buffer */
     gboolean knows_capa;
     Pop3Capabilities caps;
-    char *timestamp; /* for APOP, or NULL */
-    const char *mechanism;
-    guint n_marked; /* DELEs that may have been carried out */
+    char *timestamp;        /* for APOP, or NULL */
+    Pop3Result auth_result; /* of AUTH */
+    guint n_marked;         /* DELEs that may have been carried out */
 
-    /* the "+" that is waited for, and what it said */
-    gboolean awaits_continuation;
-    char *continuation;
-
-    /* counted over all connections */
-    guint64 octets_in, octets_out; /* of those that are closed */
-    guint64 n_commands;
+    guint64 n_commands; /* over all connections */
 };
 
 /* -- pop3-session.c ---------------------------------------------------------------------------- */
-
-/* Asserts that the edge is legal, and traces it. */
-void pop3_session_set_state(Pop3Session *session, State state);
-
-/* FALSE, with the reason, for a session that is not connected. */
-gboolean pop3_session_is_alive(const Pop3Session *session, GError **error);
-
-/* Closes the connection for @cause, which it takes, and hands a copy out.  Always FALSE. */
-gboolean pop3_session_die(Pop3Session *session, GError *cause, GError **error);
 
 /* Back to NEW with everything of the connection forgotten. */
 void pop3_session_reset(Pop3Session *session);
 
 /* Sends what is buffered, reads once, up to the deadline, and carries out what came. */
 gboolean pop3_session_pump(Pop3Session *session, Deadline deadline, GError **error);
-Deadline pop3_session_patience(const Pop3Session *session);
-
-/* TRUE where nobody on the way can listen or change a thing. */
-gboolean pop3_session_is_protected(const Pop3Session *session);
 
 /* -- pop3-send.c ------------------------------------------------------------------------------- */
 

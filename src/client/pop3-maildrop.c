@@ -158,9 +158,9 @@ Pop3Maildrop *pop3_session_list(Pop3Session *session, GError **error)
     g_auto(Pop3Result) stat = {0}, list = {0}, uidl = {0};
     Listing sizes = {.maildrop = maildrop}, uids = {.maildrop = maildrop, .is_uidl = TRUE};
 
-    if (!pop3_session_is_alive(session, error))
+    if (!session_is_alive(&session->base, error))
         return NULL;
-    g_assert(session->state == STATE_READY);
+    g_assert(session->base.state == STATE_READY);
     if (!put_list(session, "STAT", NULL, &stat, error) ||
         !put_list(session, "LIST", &sizes, &list, error) ||
         !put_list(session, "UIDL", &uids, &uidl, error) || !pop3_session_finish(session, error))
@@ -188,5 +188,5 @@ gboolean pop3_session_stat(Pop3Session *session, guint32 *ret_n_messages, guint6
         return TRUE;
     mail_fail(&cause, MAIL_ERROR_PROTOCOL, "the server's count of messages makes no sense (%s)",
               result.text);
-    return pop3_session_die(session, cause, error);
+    return session_die(&session->base, cause, error);
 }

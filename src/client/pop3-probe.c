@@ -28,7 +28,7 @@ static const char *failed_step(const Pop3Session *session, const Endpoint *endpo
 }
 
 static gboolean open_session(Pop3Probe *probe, Pop3Session *session,
-                             const Pop3SessionParams *params, GError **error)
+                             const SessionParams *params, GError **error)
 {
     const char *name, *capabilities;
     g_autofree char *shown = NULL;
@@ -147,7 +147,7 @@ static void say_terms(const Pop3Probe *probe, const Pop3Session *session)
     say_expire(probe, session);
 }
 
-gboolean pop3_probe_run(const Pop3SessionParams *params, ProbeReport report, gpointer user,
+gboolean pop3_probe_run(const SessionParams *params, ProbeReport report, gpointer user,
                         GError **error)
 {
     static const Pop3Handler handler = {.end = on_end};

@@ -13,5 +13,5 @@
 
 /* Blocks; every step has its deadline.  FALSE when a step failed: the report has said which and
  * why, and @error has the same (its code is for the exit code). */
-gboolean pop3_probe_run(const Pop3SessionParams *params, ProbeReport report, gpointer user,
+gboolean pop3_probe_run(const SessionParams *params, ProbeReport report, gpointer user,
                         GError **error);

@@ -22,16 +22,8 @@ void pop3_result_clear(Pop3Result *result)
 static gboolean write_out(Pop3Session *session, const void *data, gsize length, gboolean is_secret,
                           GError **error)
 {
-    GError *cause = NULL;
-    gboolean ok;
-
-    if (!pop3_session_is_alive(session, error))
-        return FALSE;
-    net_stream_mask(session->stream, is_secret);
-    ok = net_stream_write(session->stream, data, length, pop3_session_patience(session), &cause);
-    net_stream_mask(session->stream, FALSE);
     session->has_unsent = TRUE;
-    return ok || pop3_session_die(session, cause, error);
+    return session_write(&session->base, data, length, is_secret, error);
 }
 
 gboolean pop3_session_send_line(Pop3Session *session, const char *line, gboolean is_secret,
@@ -45,7 +37,7 @@ gboolean pop3_session_send_line(Pop3Session *session, const char *line, gboolean
 static gboolean make_room(Pop3Session *session, guint max, GError **error)
 {
     while (session->in_flight.length >= max)
-        if (!pop3_session_pump(session, pop3_session_patience(session), error))
+        if (!pop3_session_pump(session, session_patience(&session->base), error))
             return FALSE;
     return TRUE;
 }
@@ -68,7 +60,7 @@ gboolean pop3_session_put(Pop3Session *session, const InFlight *command, GBytes 
 
     if (command->result)
         *command->result = (Pop3Result){0};
-    if (!line || !pop3_session_is_alive(session, error) ||
+    if (!line || !session_is_alive(&session->base, error) ||
         !make_room(session, session->caps.has[POP3_CAP_PIPELINING] ? max : 1, error))
         return FALSE;
     octets = g_bytes_get_data(line, &length);
@@ -99,18 +91,18 @@ gboolean pop3_session_ask(Pop3Session *session, const char *words, Pop3Result *r
 
     return pop3_session_put(session, &command, pop3_command_new(words, NULL, 0, error), G_MAXSIZE,
                             error) &&
-           pop3_session_await(session, ret_result, pop3_session_patience(session), error);
+           pop3_session_await(session, ret_result, session_patience(&session->base), error);
 }
 
 gboolean pop3_session_await_continuation(Pop3Session *session, const Pop3Result *result,
                                          char **ret_text, GError **error)
 {
-    session->awaits_continuation = TRUE;
-    while (session->awaits_continuation && !result->is_done)
-        if (!pop3_session_pump(session, pop3_session_patience(session), error))
+    session->base.awaits_continuation = TRUE;
+    while (session->base.awaits_continuation && !result->is_done)
+        if (!pop3_session_pump(session, session_patience(&session->base), error))
             return FALSE;
-    session->awaits_continuation = FALSE;
-    *ret_text = g_steal_pointer(&session->continuation);
+    session->base.awaits_continuation = FALSE;
+    *ret_text = g_steal_pointer(&session->base.continuation);
     return TRUE;
 }
 
@@ -145,7 +137,7 @@ gboolean pop3_session_take_reply(Pop3Session *session, GError **error)
     if (!command)
         return mail_fail(error, MAIL_ERROR_PROTOCOL,
                          "the server sent an answer to a command that was not given");
-    session->is_greeted = TRUE;
+    session->base.is_greeted = TRUE;
     if (command->result) {
         command->result->ok = reply->ok;
         command->result->code = g_strdup(reply->code);
@@ -218,29 +210,26 @@ static gboolean put_task(Pop3Session *session, Pop3Task task, guint32 number, gu
 gboolean pop3_session_send(Pop3Session *session, Pop3Task task, guint32 number, guint32 n_lines,
                            GError **error)
 {
-    GError *cause = NULL;
-
-    if (!pop3_session_is_alive(session, error))
+    if (!session_is_alive(&session->base, error))
         return FALSE;
-    g_assert(session->state == STATE_READY);
+    g_assert(session->base.state == STATE_READY);
     if (!put_task(session, task, number, n_lines, error))
         return FALSE;
     session->has_unsent = FALSE;
-    return net_stream_flush(session->stream, pop3_session_patience(session), &cause) ||
-           pop3_session_die(session, cause, error);
+    return session_flush(&session->base, error);
 }
 
 gboolean pop3_session_finish(Pop3Session *session, GError **error)
 {
-    return pop3_session_is_alive(session, error) && make_room(session, 1, error);
+    return session_is_alive(&session->base, error) && make_room(session, 1, error);
 }
 
 static gboolean run_all(Pop3Session *session, Pop3Task task, const guint32 *numbers, guint n,
                         guint32 n_lines, GError **error)
 {
-    if (!pop3_session_is_alive(session, error))
+    if (!session_is_alive(&session->base, error))
         return FALSE;
-    g_assert(session->state == STATE_READY);
+    g_assert(session->base.state == STATE_READY);
     for (guint i = 0; i < n; i++)
         if (!put_task(session, task, numbers[i], n_lines, error))
             return FALSE;

@@ -18,9 +18,7 @@
 
 #include <glib.h>
 
-#include "base/broker.h"
-#include "base/cancel.h"
-#include "base/endpoint.h"
+#include "client/session.h"
 #include "pop3/response.h"
 
 typedef struct Pop3Session Pop3Session;
@@ -42,21 +40,8 @@ typedef struct {
 
 /* -- Life -------------------------------------------------------------------------------------- */
 
-typedef struct {
-    const char *account; /* the broker's key, and the wire log's name */
-    guint number;        /* of the connection: "work#2" */
-    const Endpoint *endpoint;
-    const char *user;
-    const char *auth;  /* sasl_choose()'s @configured, or "apop" */
-    gboolean is_token; /* the broker gives OAuth 2 tokens */
-    int *n_refused;    /* atomic, for all sessions with the server, at first 0: what was learnt of
-                        * the channel binding that it takes; may be NULL */
-    Broker *broker;    /* borrowed for the session's life */
-    Cancel *cancel;    /* raised: everything ends with CANCELLED; may be NULL */
-} Pop3SessionParams;
-
 /* Copies @params; borrows the handler (may be NULL) and its user data. */
-Pop3Session *pop3_session_new(const Pop3SessionParams *params, const Pop3Handler *handler,
+Pop3Session *pop3_session_new(const SessionParams *params, const Pop3Handler *handler,
                               gpointer user);
 
 /* NULL is fine.  Closes without QUIT: what was marked by DELE stays on the server. */
@@ -70,9 +55,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pop3Session, pop3_session_free)
  * lead to a server that has let us in already, with or without a greeting.
  *
  * A refused secret is asked for once more with @stale.  AUTH when it is refused again; LOCKED when
- * the broker says so; BUSY when the maildrop is in use, when it is too early to log in again
- * (LOGIN-DELAY), or when the server is not ready (SYS/TEMP, most greetings with -ERR); PROTOCOL
- * ("is no POP3 server") for another greeting. */
+ * the broker says so; INVALID where a login is wanted and there is no user; BUSY when the maildrop
+ * is in use, when it is too early to log in again (LOGIN-DELAY), or when the server is not ready
+ * (SYS/TEMP, most greetings with -ERR); PROTOCOL ("is no POP3 server") for another greeting. */
 gboolean pop3_session_open(Pop3Session *session, GError **error);
 
 /* QUIT.  TRUE only when +OK came: what DELE marked is removed then.  FALSE with -ERR's error ("some
@@ -158,6 +143,3 @@ struct NetStream *pop3_session_stream(Pop3Session *session);    /* borrowed; NUL
 /* Octets on the wire, and commands, so far. */
 void pop3_session_octets(const Pop3Session *session, guint64 *ret_in, guint64 *ret_out);
 guint64 pop3_session_commands(const Pop3Session *session);
-
-/* Where wire logs of all connections go (net/stream.h).  Once, before any thread. */
-void pop3_session_set_wirelog(const char *directory);

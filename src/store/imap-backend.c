@@ -58,7 +58,7 @@ static Backend *start(const BackendParams *params)
     ImapBackend *backend = g_new0(ImapBackend, 1);
 
     if (params->wirelog_dir)
-        imap_session_set_wirelog(params->wirelog_dir);
+        session_set_wirelog(params->wirelog_dir);
     backend->params = *params;
     backend->events = event_queue_new(params->event, params->user);
     backend->queue = job_queue_new();

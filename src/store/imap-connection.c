@@ -206,7 +206,7 @@ static gboolean open_new_session(ImapConnection *connection, GError **error)
     const ConfigAccount *config = imap_config(connection);
     g_autoptr(ImapSession) session = NULL;
     g_autoptr(GError) failure = NULL;
-    ImapSessionParams params = {
+    SessionParams params = {
         .account = config->id,
         .number = connection->number + 1,
         .endpoint = config->endpoint,

@@ -52,7 +52,7 @@ struct ImapBackend {
     /* Atomic. */
     int retry_now; /* somebody asked for a connection: the back-off is over */
     int n_ended;   /* threads that are at their end */
-    int n_refused; /* see ImapSessionParams */
+    int n_refused; /* see SessionParams */
 };
 
 struct ImapConnection {

@@ -22,7 +22,7 @@ static Backend *start(const BackendParams *params)
     g_autofree char *path = g_build_filename(data, params->config->id, NULL);
     MaildirBackendParts parts = {path, pop3_local_run, backend};
 
-    pop3_session_set_wirelog(params->wirelog_dir);
+    session_set_wirelog(params->wirelog_dir);
     backend->params = *params;
     backend->queue = job_queue_new();
     backend->wake = cancel_new();

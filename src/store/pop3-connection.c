@@ -313,7 +313,7 @@ static Cancel *fresh_cancel(Pop3Backend *backend)
 static gboolean open_session(Pop3Backend *backend, GError **error)
 {
     const ConfigAccount *config = backend->params.config;
-    Pop3SessionParams params = {
+    SessionParams params = {
         .account = config->id,
         .number = 1,
         .endpoint = config->endpoint,

@@ -74,7 +74,7 @@ typedef struct {
     JobQueue *queue;
     Cancel *wake; /* a job has come, or the end */
     GThread *thread;
-    int n_refused; /* Pop3SessionParams */
+    int n_refused; /* SessionParams */
 
     /* The thread's: the session. */
     Pop3Session *session; /* or NULL */

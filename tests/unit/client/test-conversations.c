@@ -280,11 +280,11 @@ static void start(Client *client)
         .host = (char *)"127.0.0.1",
         .port = client->server->port,
     };
-    const ImapSessionParams params = {
+    const SessionParams params = {
         .account = "test",
         .number = 1,
         .endpoint = &endpoint,
-        .user = "alice",
+        .user = conversation_with(conversation, "user", "alice"),
         .auth = conversation_with(conversation, "auth", "auto"),
         .is_token = g_hash_table_contains(conversation->with, "token"),
         .compress = g_hash_table_contains(conversation->with, "compress"),

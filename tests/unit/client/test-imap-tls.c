@@ -115,7 +115,7 @@ static ImapSession *session_new(Server *server, Security security)
     static const ImapHandler handler = {.list = NULL};
     static Broker broker = {.get_secret = get_secret};
     g_autoptr(Endpoint) endpoint = endpoint_of(server);
-    const ImapSessionParams params = {
+    const SessionParams params = {
         .account = "test",
         .number = 1,
         .endpoint = endpoint,

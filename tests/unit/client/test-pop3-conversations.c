@@ -218,11 +218,11 @@ static Endpoint endpoint_of(const Client *client)
     };
 }
 
-static Pop3SessionParams params_of(Client *client, const Endpoint *endpoint)
+static SessionParams params_of(Client *client, const Endpoint *endpoint)
 {
     const Conversation *conversation = client->conversation;
 
-    return (Pop3SessionParams){
+    return (SessionParams){
         .account = "test",
         .number = 1,
         .endpoint = endpoint,
@@ -238,7 +238,7 @@ static Pop3SessionParams params_of(Client *client, const Endpoint *endpoint)
 static void do_probe(Client *client, const char *args)
 {
     const Endpoint endpoint = endpoint_of(client);
-    const Pop3SessionParams params = params_of(client, &endpoint);
+    const SessionParams params = params_of(client, &endpoint);
     g_autoptr(GError) error = NULL;
 
     note_ok(client, pop3_probe_run(&params, on_step, client, &error), &error);
@@ -254,7 +254,7 @@ static const Action actions[] = {
 static void start(Client *client)
 {
     const Endpoint endpoint = endpoint_of(client);
-    const Pop3SessionParams params = params_of(client, &endpoint);
+    const SessionParams params = params_of(client, &endpoint);
 
     client->pop3 = pop3_session_new(&params, &handler, client);
     pop3_session_set_patience(client->pop3, client->patience_ms);

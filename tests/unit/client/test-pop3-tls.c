@@ -122,7 +122,7 @@ static Pop3Session *session_new(Server *server, Security security, const char *a
 {
     static Broker broker = {.get_secret = get_secret};
     g_autoptr(Endpoint) endpoint = endpoint_of(server);
-    const Pop3SessionParams params = {
+    const SessionParams params = {
         .account = "test",
         .number = 1,
         .endpoint = endpoint,
