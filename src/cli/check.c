@@ -90,23 +90,7 @@ static int check_maildir(const ConfigAccount *account)
 
 /* -- A server ---------------------------------------------------------------------------------- */
 
-static gboolean check_imap(const ConfigAccount *account, Broker *broker, GError **error)
-{
-    const SessionParams params = {
-        .account = account->id,
-        .number = 1,
-        .endpoint = account->endpoint,
-        .user = account->user,
-        .auth = account->auth,
-        .is_token = config_uses_token(account),
-        .compress = FALSE,
-        .broker = broker,
-    };
-
-    return imap_probe_run(&params, print_step, NULL, error);
-}
-
-static gboolean check_pop3(const ConfigAccount *account, Broker *broker, GError **error)
+static gboolean check_server(const ConfigAccount *account, Broker *broker, GError **error)
 {
     const SessionParams params = {
         .account = account->id,
@@ -118,21 +102,21 @@ static gboolean check_pop3(const ConfigAccount *account, Broker *broker, GError 
         .broker = broker,
     };
 
-    return pop3_probe_run(&params, print_step, NULL, error);
+    return account->protocol == CONFIG_POP3 ? pop3_probe_run(&params, print_step, NULL, error)
+                                            : imap_probe_run(&params, print_step, NULL, error);
 }
 
 static int check_account(const ConfigAccount *account, Broker *broker)
 {
-    gboolean is_pop3 = account->protocol == CONFIG_POP3;
     g_autofree char *server = NULL;
     g_autoptr(GError) error = NULL;
 
     if (account->protocol == CONFIG_MAILDIR)
         return check_maildir(account);
-    server = endpoint_describe(account->endpoint, is_pop3 ? "pop3" : "imap");
+    server = endpoint_describe(account->endpoint,
+                               account->protocol == CONFIG_POP3 ? "pop3" : "imap");
     printf("%s  %s\n", account->id, server);
-    return (is_pop3 ? check_pop3 : check_imap)(account, broker, &error) ? EX_OK
-                                                                        : cli_exit_code(error);
+    return check_server(account, broker, &error) ? EX_OK : cli_exit_code(error);
 }
 
 /* The accounts that are named, or all.  All are checked; the first failure is the exit code. */

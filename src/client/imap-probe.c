@@ -1,10 +1,5 @@
 /* The steps of `mailfs check`.  See imap-probe.h. */
 #include "client/imap-probe.h"
-#include "base/error.h"
-#include "base/limits.h"
-#include "base/text.h"
-
-#include <string.h>
 
 typedef struct {
     Probe base;
@@ -12,43 +7,6 @@ typedef struct {
     guint n_mailboxes, n_selectable;
     guint64 quota_used_kib, quota_limit_kib;
 } ImapProbe;
-
-/* -- The session ------------------------------------------------------------------------------- */
-
-/* A session that failed tells by what it knows, and by its error, how far it came. */
-static const char *failed_step(const ImapSession *session, const Endpoint *endpoint,
-                               const GError *reason)
-{
-    if (mail_error_is(reason, MAIL_ERROR_AUTH) || mail_error_is(reason, MAIL_ERROR_LOCKED) ||
-        mail_error_is(reason, MAIL_ERROR_UNSUPPORTED) || imap_session_mechanism(session))
-        return "login";
-    if (endpoint->security == SECURITY_STARTTLS && mail_error_is(reason, MAIL_ERROR_DENIED))
-        return "tls"; /* a certificate */
-    return "greeting";
-}
-
-static gboolean open_session(ImapProbe *probe, ImapSession *session,
-                             const SessionParams *params, GError **error)
-{
-    const char *id, *capabilities;
-    g_autofree char *shown = NULL;
-    GError *reason = NULL;
-
-    if (!imap_session_open(session, &reason))
-        return probe_fail(&probe->base, failed_step(session, params->endpoint, reason), reason,
-                          error);
-    if (params->endpoint->security == SECURITY_STARTTLS)
-        probe_say_tls(&probe->base, imap_session_stream(session));
-    probe_say(&probe->base, "login", "%s as %s",
-              imap_session_mechanism(session) ? imap_session_mechanism(session) : "nothing asked",
-              params->user ? params->user : "the tunnel's user");
-    id = imap_session_server_id(session);
-    probe_say(&probe->base, "server", "%s", id ? id : "does not tell its name");
-    capabilities = imap_session_capabilities(session);
-    shown = text_printable(capabilities, strlen(capabilities), LIMIT_IMAP_COMMAND);
-    probe_say(&probe->base, "capabilities", "%s", shown);
-    return TRUE;
-}
 
 static void on_list(gpointer user, const ImapListItem *item)
 {
@@ -110,6 +68,20 @@ static gboolean try_quota(ImapProbe *probe, ImapSession *session, GError **error
     return TRUE;
 }
 
+static gboolean open_session(ImapProbe *probe, ImapSession *session, const SessionParams *params,
+                             GError **error)
+{
+    GError *reason = NULL;
+
+    if (!imap_session_open(session, &reason))
+        return probe_fail_open(&probe->base, params, imap_session_mechanism(session), reason,
+                               error);
+    probe_say_open(&probe->base, params, imap_session_stream(session),
+                   imap_session_mechanism(session), imap_session_server_id(session),
+                   imap_session_capabilities(session));
+    return TRUE;
+}
+
 gboolean imap_probe_run(const SessionParams *params, ProbeReport report, gpointer user,
                         GError **error)
 {
@@ -118,9 +90,7 @@ gboolean imap_probe_run(const SessionParams *params, ProbeReport report, gpointe
     g_autoptr(ImapSession) session = NULL;
     gboolean ok;
 
-    if (params->endpoint->security != SECURITY_TUNNEL &&
-        !probe_try_way(&probe.base, params->endpoint, "imap", params->account, params->cancel,
-                       error))
+    if (!probe_try_way(&probe.base, params, "imap", error))
         return FALSE;
     session = imap_session_new(params, &handler, &probe);
     ok = open_session(&probe, session, params, error) &&

@@ -1,54 +1,10 @@
 /* The steps of `mailfs check` for POP3.  See pop3-probe.h. */
 #include "client/pop3-probe.h"
-#include "base/error.h"
-#include "base/limits.h"
-#include "base/text.h"
-
-#include <string.h>
-
-enum { SHOWN_CAPABILITIES = 1000 }; /* octets */
 
 typedef struct {
     Probe base;
     GError *refusal; /* of the TOP that was tried */
 } Pop3Probe;
-
-/* -- The session ------------------------------------------------------------------------------- */
-
-/* A session that failed tells by what it knows, and by its error, how far it came. */
-static const char *failed_step(const Pop3Session *session, const Endpoint *endpoint,
-                               const GError *reason)
-{
-    if (mail_error_is(reason, MAIL_ERROR_AUTH) || mail_error_is(reason, MAIL_ERROR_LOCKED) ||
-        mail_error_is(reason, MAIL_ERROR_UNSUPPORTED) || pop3_session_mechanism(session))
-        return "login";
-    if (endpoint->security == SECURITY_STARTTLS && mail_error_is(reason, MAIL_ERROR_DENIED))
-        return "tls"; /* a certificate */
-    return "greeting";
-}
-
-static gboolean open_session(Pop3Probe *probe, Pop3Session *session,
-                             const SessionParams *params, GError **error)
-{
-    const char *name, *capabilities;
-    g_autofree char *shown = NULL;
-    GError *reason = NULL;
-
-    if (!pop3_session_open(session, &reason))
-        return probe_fail(&probe->base, failed_step(session, params->endpoint, reason), reason,
-                          error);
-    if (params->endpoint->security == SECURITY_STARTTLS)
-        probe_say_tls(&probe->base, pop3_session_stream(session));
-    probe_say(&probe->base, "login", "%s as %s",
-              pop3_session_mechanism(session) ? pop3_session_mechanism(session) : "nothing asked",
-              params->user ? params->user : "the tunnel's user");
-    name = pop3_session_implementation(session);
-    probe_say(&probe->base, "server", "%s", name ? name : "does not tell its name");
-    capabilities = pop3_session_capabilities(session);
-    shown = text_printable(capabilities, strlen(capabilities), SHOWN_CAPABILITIES);
-    probe_say(&probe->base, "capabilities", "%s", *shown ? shown : "the server does not tell");
-    return TRUE;
-}
 
 /* -- The maildrop ------------------------------------------------------------------------------ */
 
@@ -147,6 +103,20 @@ static void say_terms(const Pop3Probe *probe, const Pop3Session *session)
     say_expire(probe, session);
 }
 
+static gboolean open_session(Pop3Probe *probe, Pop3Session *session, const SessionParams *params,
+                             GError **error)
+{
+    GError *reason = NULL;
+
+    if (!pop3_session_open(session, &reason))
+        return probe_fail_open(&probe->base, params, pop3_session_mechanism(session), reason,
+                               error);
+    probe_say_open(&probe->base, params, pop3_session_stream(session),
+                   pop3_session_mechanism(session), pop3_session_implementation(session),
+                   pop3_session_capabilities(session));
+    return TRUE;
+}
+
 gboolean pop3_probe_run(const SessionParams *params, ProbeReport report, gpointer user,
                         GError **error)
 {
@@ -155,9 +125,7 @@ gboolean pop3_probe_run(const SessionParams *params, ProbeReport report, gpointe
     g_autoptr(Pop3Session) session = NULL;
     gboolean ok;
 
-    if (params->endpoint->security != SECURITY_TUNNEL &&
-        !probe_try_way(&probe.base, params->endpoint, "pop3", params->account, params->cancel,
-                       error))
+    if (!probe_try_way(&probe.base, params, "pop3", error))
         return FALSE;
     session = pop3_session_new(params, &handler, &probe);
     ok = open_session(&probe, session, params, error) && try_maildrop(&probe, session, error);
