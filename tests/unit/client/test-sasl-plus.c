@@ -91,15 +91,12 @@ static void test_plus(void)
         const char *const offered[] = {c->offered[0], c->offered[1], NULL};
         g_autoptr(Secret) secret = secret_new("pencil", 6);
         SaslParams params = {.user = "user", .secret = secret, .is_secure = TRUE};
-        g_autoptr(Endpoint) endpoint = NULL;
         g_autoptr(NetStream) stream = NULL;
         g_autoptr(GError) error = NULL;
         const SaslMechanism *mechanism;
         g_autoptr(Sasl) sasl = NULL;
 
-        server_start(&server);
-        endpoint = endpoint_of(&server);
-        stream = must_connect(endpoint);
+        stream = start_and_connect(&server);
         params.stream = stream;
         mechanism = sasl_choose(c->configured, offered, FALSE, &params, &error);
         g_assert_no_error(error);

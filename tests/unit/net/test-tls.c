@@ -211,8 +211,11 @@ static void test_no_tls(void)
     }
 }
 
-static void test_closes(void)
+/* The other side closes at once, or is silent. */
+static void test_no_answer(gconstpointer data)
 {
+    gboolean closes = GPOINTER_TO_INT(data);
+    MailError code = closes ? MAIL_ERROR_OFFLINE : MAIL_ERROR_TIMEOUT;
     g_autoptr(Endpoint) endpoint = g_new0(Endpoint, 1);
     g_autoptr(NetStream) stream = NULL;
     g_autoptr(GError) error = NULL;
@@ -221,25 +224,12 @@ static void test_closes(void)
     endpoint->host = g_strdup("localhost");
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
     stream = net_stream_new_fd(fds[0], "x", NULL);
-    g_assert_cmpint(shutdown(fds[1], SHUT_WR), ==, 0);
-    g_assert_false(net_stream_start_tls(stream, endpoint, deadline_in(5), &error));
-    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_OFFLINE);
+    if (closes)
+        g_assert_cmpint(shutdown(fds[1], SHUT_WR), ==, 0);
+    g_assert_false(net_stream_start_tls(stream, endpoint, deadline_in_ms(closes ? 5000 : 50),
+                                        &error));
+    g_assert_error(error, MAIL_ERROR, (int)code);
     g_assert_nonnull(strstr(error->message, "TLS handshake with localhost"));
-    (void)close(fds[1]);
-}
-
-static void test_silent(void)
-{
-    g_autoptr(Endpoint) endpoint = g_new0(Endpoint, 1);
-    g_autoptr(NetStream) stream = NULL;
-    g_autoptr(GError) error = NULL;
-    int fds[2];
-
-    endpoint->host = g_strdup("localhost");
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
-    stream = net_stream_new_fd(fds[0], "x", NULL);
-    g_assert_false(net_stream_start_tls(stream, endpoint, deadline_in_ms(50), &error));
-    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_TIMEOUT);
     (void)close(fds[1]);
 }
 
@@ -333,12 +323,9 @@ static gboolean is_echoed(NetStream *stream, guint round)
 static void test_echo(gconstpointer data)
 {
     g_auto(Server) server = {.max_version = GPOINTER_TO_INT(data), .talk = talk_echo};
-    g_autoptr(Endpoint) endpoint = NULL;
     g_autoptr(NetStream) stream = NULL;
 
-    server_start(&server);
-    endpoint = endpoint_of(&server);
-    stream = must_connect(endpoint);
+    stream = start_and_connect(&server);
     for (guint round = 0; round < 40; round++)
         g_assert_true(is_echoed(stream, round));
     net_stream_free(g_steal_pointer(&stream));
@@ -356,13 +343,10 @@ static void talk_when_told(Server *server, SSL *ssl)
 static void test_wait(void)
 {
     g_auto(Server) server = {.talk = talk_when_told};
-    g_autoptr(Endpoint) endpoint = NULL;
     g_autoptr(NetStream) stream = NULL;
     char buffer[100];
 
-    server_start(&server);
-    endpoint = endpoint_of(&server);
-    stream = must_connect(endpoint);
+    stream = start_and_connect(&server);
     g_assert_cmpint(net_stream_wait(stream, NULL, deadline_in_ms(100), NULL), ==, NET_TIMEOUT);
     g_assert_cmpuint(net_stream_octets_in(stream), ==, 0);
     g_assert_true(net_stream_write(stream, "x", 1, deadline_in(5), NULL));
@@ -391,14 +375,11 @@ static void talk_and_close(Server *server, SSL *ssl)
 static void test_end(gconstpointer data)
 {
     g_auto(Server) server = {.talk = GPOINTER_TO_INT(data) ? talk_and_close : talk_and_cut};
-    g_autoptr(Endpoint) endpoint = NULL;
     g_autoptr(NetStream) stream = NULL;
     g_autoptr(GError) error = NULL;
     char buffer[100];
 
-    server_start(&server);
-    endpoint = endpoint_of(&server);
-    stream = must_connect(endpoint);
+    stream = start_and_connect(&server);
     server_join(&server);
     g_assert_cmpint(net_stream_read(stream, buffer, 100, deadline_in(5), &error), ==, 19);
     g_assert_cmpint(net_stream_read(stream, buffer, 100, deadline_in(5), &error), ==, -1);
@@ -415,14 +396,11 @@ static void talk_junk(Server *server, SSL *ssl)
 static void test_junk(void)
 {
     g_auto(Server) server = {.talk = talk_junk};
-    g_autoptr(Endpoint) endpoint = NULL;
     g_autoptr(NetStream) stream = NULL;
     g_autoptr(GError) error = NULL;
     char buffer[100];
 
-    server_start(&server);
-    endpoint = endpoint_of(&server);
-    stream = must_connect(endpoint);
+    stream = start_and_connect(&server);
     g_assert_cmpint(net_stream_read(stream, buffer, 100, deadline_in(5), &error), ==, -1);
     g_assert_error(error, MAIL_ERROR, MAIL_ERROR_PROTOCOL);
 }
@@ -442,13 +420,10 @@ static void talk_renegotiate(Server *server, SSL *ssl)
 static void test_no_renegotiation(void)
 {
     g_auto(Server) server = {.max_version = TLS1_2_VERSION, .talk = talk_renegotiate};
-    g_autoptr(Endpoint) endpoint = NULL;
     g_autoptr(NetStream) stream = NULL;
     char buffer[100];
 
-    server_start(&server);
-    endpoint = endpoint_of(&server);
-    stream = must_connect(endpoint);
+    stream = start_and_connect(&server);
     g_assert_cmpint(net_stream_read(stream, buffer, 100, deadline_in_ms(500), NULL), ==, -1);
     net_stream_free(g_steal_pointer(&stream));
     server_join(&server);
@@ -458,12 +433,9 @@ static void test_no_renegotiation(void)
 static void test_deflate_over_tls(void)
 {
     g_auto(Server) server = {.talk = talk_echo};
-    g_autoptr(Endpoint) endpoint = NULL;
     g_autoptr(NetStream) stream = NULL;
 
-    server_start(&server);
-    endpoint = endpoint_of(&server);
-    stream = must_connect(endpoint);
+    stream = start_and_connect(&server);
     g_assert_true(net_stream_start_deflate(stream, NULL)); /* the echo is its own compressor */
     for (guint round = 0; round < 10; round++)
         g_assert_true(is_echoed(stream, round));
@@ -491,14 +463,11 @@ static void test_client_certificate(void)
 static void test_client_certificate_missing(void)
 {
     g_auto(Server) server = {.wants_client = TRUE, .talk = talk_echo};
-    g_autoptr(Endpoint) endpoint = NULL;
     g_autoptr(NetStream) stream = NULL;
     g_autoptr(GError) error = NULL;
     char buffer[10];
 
-    server_start(&server);
-    endpoint = endpoint_of(&server);
-    stream = must_connect(endpoint);
+    stream = start_and_connect(&server);
     g_assert_cmpint(net_stream_read(stream, buffer, 10, deadline_in(5), &error), ==, -1);
     g_assert_error(error, MAIL_ERROR, MAIL_ERROR_DENIED);
     g_assert_nonnull(strstr(error->message, "tls-cert"));
@@ -508,7 +477,6 @@ static void test_channel_binding(gconstpointer data)
 {
     int version = GPOINTER_TO_INT(data);
     g_auto(Server) server = {.max_version = version, .talk = talk_echo};
-    g_autoptr(Endpoint) endpoint = NULL;
     g_autoptr(NetStream) stream = NULL;
     g_autoptr(GBytes) exporter = NULL;
     g_autoptr(GBytes) unique = NULL;
@@ -516,9 +484,7 @@ static void test_channel_binding(gconstpointer data)
     g_autofree char *text = NULL;
     guint8 digest[32];
 
-    server_start(&server);
-    endpoint = endpoint_of(&server);
-    stream = must_connect(endpoint);
+    stream = start_and_connect(&server);
     exporter = net_stream_channel_binding(stream, "tls-exporter");
     unique = net_stream_channel_binding(stream, "tls-unique");
     end_point = net_stream_channel_binding(stream, "tls-server-end-point");
@@ -554,8 +520,8 @@ static void add_tests(void)
     g_test_add_func("/tls/bad-files", test_bad_files);
     g_test_add_func("/tls/too-old", test_too_old);
     g_test_add_func("/tls/no-tls", test_no_tls);
-    g_test_add_func("/tls/closes", test_closes);
-    g_test_add_func("/tls/silent", test_silent);
+    g_test_add_data_func("/tls/closes", GINT_TO_POINTER(TRUE), test_no_answer);
+    g_test_add_data_func("/tls/silent", GINT_TO_POINTER(FALSE), test_no_answer);
     g_test_add_func("/tls/starttls", test_starttls);
     g_test_add_data_func("/tls/starttls-injection/socket", GINT_TO_POINTER(FALSE),
                          test_starttls_injection);

@@ -236,6 +236,16 @@ static inline NetStream *must_connect(const Endpoint *endpoint)
     return stream;
 }
 
+/* Starts @server and connects to it, as it is to be done. */
+static inline NetStream *start_and_connect(Server *server)
+{
+    g_autoptr(Endpoint) endpoint = NULL;
+
+    server_start(server);
+    endpoint = endpoint_of(server);
+    return must_connect(endpoint);
+}
+
 static void tls_setup(void)
 {
     g_auto(Identity) client = {NULL, NULL};
