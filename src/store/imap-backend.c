@@ -5,6 +5,7 @@
 #include "store/imap-internal.h"
 #include "base/limits.h"
 #include "client/imap-name.h"
+#include "store/command-counts.h"
 
 enum {
     POLITE_MS = 700, /* for LOGOUT at the end */
@@ -30,11 +31,9 @@ void imap_post(ImapConnection *connection, Event *event)
 void imap_count(ImapConnection *connection, const char *name)
 {
     ImapBackend *backend = connection->backend;
-    guint n;
 
     g_mutex_lock(&backend->lock);
-    n = GPOINTER_TO_UINT(g_hash_table_lookup(backend->counts, name));
-    g_hash_table_insert(backend->counts, (gpointer)name, GUINT_TO_POINTER(n + 1));
+    command_counts_add(backend->counts, name, 1);
     g_mutex_unlock(&backend->lock);
 }
 
@@ -63,7 +62,7 @@ static Backend *start(const BackendParams *params)
     backend->events = event_queue_new(params->event, params->user);
     backend->queue = job_queue_new();
     g_mutex_init(&backend->lock);
-    backend->counts = g_hash_table_new(g_str_hash, g_str_equal);
+    backend->counts = command_counts_new();
     backend->n_connections = CLAMP(params->config->connections, 1, IMAP_MAX_CONNECTIONS);
     backend->n_allowed = backend->n_connections;
     for (guint i = 0; i < backend->n_connections; i++)
@@ -200,19 +199,15 @@ static GHashTable *traffic(Backend *opaque, guint64 *ret_octets_in, guint64 *ret
                            guint *ret_n_connections)
 {
     ImapBackend *backend = (ImapBackend *)opaque;
-    GHashTable *copy = g_hash_table_new(g_str_hash, g_str_equal);
-    GHashTableIter iter;
-    gpointer name, count;
+    GHashTable *counts;
 
     g_mutex_lock(&backend->lock);
-    g_hash_table_iter_init(&iter, backend->counts);
-    while (g_hash_table_iter_next(&iter, &name, &count))
-        g_hash_table_insert(copy, name, count);
+    counts = command_counts_copy(backend->counts);
     *ret_octets_in = backend->octets_in;
     *ret_octets_out = backend->octets_out;
     *ret_n_connections = backend->n_open;
     g_mutex_unlock(&backend->lock);
-    return copy;
+    return counts;
 }
 
 static char **path_of(const char *wire, char delimiter)

@@ -9,6 +9,7 @@
 #include "store/maildir-backend.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "store/command-counts.h"
 #include "store/event-queue.h"
 
 #include <errno.h>
@@ -146,12 +147,9 @@ static void count(MaildirBackend *backend, JobKind kind)
         [JOB_APPEND] = "APPEND", [JOB_FIND] = "FIND",   [JOB_COPY] = "COPY",
         [JOB_FLAGS] = "STORE",   [JOB_EXPUNGE] = "EXPUNGE", [JOB_MAILBOX] = "MAILBOX",
     };
-    gpointer n;
 
     g_mutex_lock(&backend->lock);
-    n = g_hash_table_lookup(backend->counts, names[kind]);
-    g_hash_table_insert(backend->counts, (gpointer)names[kind],
-                        GUINT_TO_POINTER(GPOINTER_TO_UINT(n) + 1));
+    command_counts_add(backend->counts, names[kind], 1);
     g_mutex_unlock(&backend->lock);
 }
 
@@ -323,7 +321,7 @@ Backend *maildir_backend_start(const BackendParams *params, const MaildirBackend
     backend->queue = job_queue_new();
     backend->wake = cancel_new();
     backend->settled = DEADLINE_NEVER;
-    backend->counts = g_hash_table_new(g_str_hash, g_str_equal);
+    backend->counts = command_counts_new();
     g_mutex_init(&backend->lock);
     backend->worker = maildir_worker_new(&worker);
     backend->thread = g_thread_new("maildir", run, backend);
@@ -429,27 +427,23 @@ static GHashTable *traffic(Backend *opaque, guint64 *ret_octets_in, guint64 *ret
                            guint *ret_n_connections)
 {
     MaildirBackend *backend = (MaildirBackend *)opaque;
-    GHashTable *copy = g_hash_table_new(g_str_hash, g_str_equal);
-    GHashTableIter iter;
-    gpointer name, n;
+    GHashTable *counts;
 
     g_mutex_lock(&backend->lock);
-    g_hash_table_iter_init(&iter, backend->counts);
-    while (g_hash_table_iter_next(&iter, &name, &n))
-        g_hash_table_insert(copy, name, n);
+    counts = command_counts_copy(backend->counts);
     *ret_octets_in = backend->octets_in;
     *ret_octets_out = 0;
     *ret_n_connections = backend->n_open;
     g_mutex_unlock(&backend->lock);
-    return copy;
+    return counts;
 }
 
-static char *encode(const char *component)
+char *maildir_backend_encode(const char *component)
 {
     return g_strdup(component);
 }
 
-static char **path_of(const char *wire, char delimiter)
+char **maildir_backend_path(const char *wire, char delimiter)
 {
     return g_strsplit(wire, "/", -1);
 }
@@ -462,8 +456,8 @@ const BackendOps maildir_backend_ops = {
     .give_up = give_up,
     .reconnect = reconnect,
     .watch = watch,
-    .encode = encode,
-    .path = path_of,
+    .encode = maildir_backend_encode,
+    .path = maildir_backend_path,
     .traffic = traffic,
     .keeps_octets = TRUE,
 };

@@ -43,3 +43,7 @@ void maildir_backend_done(Backend *backend, Job *job, const GError *error);
 /* While it is not NULL, what the worker posts goes there (of Event, in order) and not to the main
  * thread.  With the worker entered. */
 void maildir_backend_capture(Backend *backend, GQueue *events);
+
+/* Wire names of mailboxes, as BackendOps has them: paths from the tree's top. */
+char *maildir_backend_encode(const char *component);
+char **maildir_backend_path(const char *wire, char delimiter);

@@ -6,6 +6,7 @@
  */
 #include "store/pop3-internal.h"
 #include "base/io.h"
+#include "store/command-counts.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static Backend *start(const BackendParams *params)
     backend->params = *params;
     backend->queue = job_queue_new();
     backend->wake = cancel_new();
-    backend->counts = g_hash_table_new(g_str_hash, g_str_equal);
+    backend->counts = command_counts_new();
     backend->missing = uid_set_new();
     g_mutex_init(&backend->lock);
     backend->local = maildir_backend_start(params, &parts);
@@ -135,29 +136,15 @@ static GHashTable *traffic(Backend *opaque, guint64 *ret_octets_in, guint64 *ret
                            guint *ret_n_connections)
 {
     Pop3Backend *backend = (Pop3Backend *)opaque;
-    GHashTable *copy = g_hash_table_new(g_str_hash, g_str_equal);
-    GHashTableIter iter;
-    gpointer name, n;
+    GHashTable *counts;
 
     g_mutex_lock(&backend->lock);
-    g_hash_table_iter_init(&iter, backend->counts);
-    while (g_hash_table_iter_next(&iter, &name, &n))
-        g_hash_table_insert(copy, name, n);
+    counts = command_counts_copy(backend->counts);
     *ret_octets_in = backend->octets_in;
     *ret_octets_out = backend->octets_out;
     g_mutex_unlock(&backend->lock);
     *ret_n_connections = (guint)g_atomic_int_get(&backend->is_open);
-    return copy;
-}
-
-static char *encode(const char *component)
-{
-    return g_strdup(component);
-}
-
-static char **path_of(const char *wire, char delimiter)
-{
-    return g_strsplit(wire, "/", -1);
+    return counts;
 }
 
 static gboolean removes_later(const char *wire)
@@ -187,8 +174,8 @@ const BackendOps pop3_backend_ops = {
     .give_up = give_up,
     .reconnect = reconnect,
     .watch = watch,
-    .encode = encode,
-    .path = path_of,
+    .encode = maildir_backend_encode,
+    .path = maildir_backend_path,
     .traffic = traffic,
     .keeps_octets = TRUE,
     .works_offline = TRUE,

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/limits.h"
+#include "store/command-counts.h"
 
 #include <string.h>
 
@@ -34,12 +35,8 @@ gboolean pop3_is_stopping(Pop3Backend *backend)
 
 void pop3_count(Pop3Backend *backend, const char *command, guint n)
 {
-    gpointer before;
-
     g_mutex_lock(&backend->lock);
-    before = g_hash_table_lookup(backend->counts, command);
-    g_hash_table_insert(backend->counts, (gpointer)command,
-                        GUINT_TO_POINTER(GPOINTER_TO_UINT(before) + n));
+    command_counts_add(backend->counts, command, n);
     g_mutex_unlock(&backend->lock);
 }
 
