@@ -8,9 +8,7 @@
 #include "store/imap-internal.h"
 #include "base/error.h"
 #include "base/limits.h"
-
-#include <errno.h>
-#include <fcntl.h>
+#include "store/body-event.h"
 
 enum {
     COMMANDS_IN_FLIGHT = 3,
@@ -52,16 +50,6 @@ static void run_free(ImapFetchRun *run)
 {
     g_ptr_array_unref(run->wanted);
     g_free(run);
-}
-
-static Event *body_event(const ImapFetchRun *run, const Wanted *wanted, EventKind kind)
-{
-    Event *event = event_new(kind, run->job);
-
-    event->item = wanted->item.item;
-    event->size = wanted->size;
-    event->received = wanted->told;
-    return event;
 }
 
 /* -- Data from the session --------------------------------------------------------------------- */
@@ -124,14 +112,9 @@ void imap_fetch_begin(ImapConnection *connection, guint32 uid, guint64 size)
     wanted->file = body_file_new(imap_disk(connection), &wanted->error);
     if (!wanted->file)
         return;
-    event = body_event(run, wanted, EVENT_BODY_BEGIN);
-    event->fd = fcntl(body_file_fd(wanted->file), F_DUPFD_CLOEXEC, 3);
-    if (event->fd < 0) {
-        mail_fail_errno(&wanted->error, errno, "no descriptor for a body");
-        event_free(event);
-        return;
-    }
-    imap_post(connection, event);
+    event = body_event_begin(run->job, &wanted->item, size, wanted->file, &wanted->error);
+    if (event)
+        imap_post(connection, event);
 }
 
 void imap_fetch_data(ImapConnection *connection, const void *data, gsize length)
@@ -148,7 +131,7 @@ void imap_fetch_data(ImapConnection *connection, const void *data, gsize length)
         deadline_now() - wanted->told_at >= PROGRESS_USEC) {
         wanted->told = have;
         wanted->told_at = deadline_now();
-        imap_post(connection, body_event(run, wanted, EVENT_BODY_DATA));
+        imap_post(connection, body_event_data(run->job, &wanted->item, have));
     }
 }
 
@@ -175,7 +158,7 @@ void imap_fetch_end(ImapConnection *connection, const ImapFetch *fetch)
     }
     wanted->is_complete = fetch->body_length == wanted->size;
     if (wanted->size == 0 && wanted->file)
-        imap_post(connection, body_event(run, wanted, EVENT_BODY_DATA));
+        imap_post(connection, body_event_data(run->job, &wanted->item, 0));
 }
 
 /* -- Commands ---------------------------------------------------------------------------------- */
@@ -206,10 +189,7 @@ static ImapFetchRun *send_fetch(ImapConnection *connection, Job *job, GError **e
 static void fail_body(ImapConnection *connection, const ImapFetchRun *run, const Wanted *wanted,
                       const GError *error)
 {
-    Event *event = body_event(run, wanted, EVENT_BODY_FAILED);
-
-    event->error = g_error_copy(error);
-    imap_post(connection, event);
+    imap_post(connection, body_event_failed(run->job, &wanted->item, error));
 }
 
 /* After the tagged OK: into place, or the reason why not. */
@@ -236,14 +216,11 @@ static void settle(ImapConnection *connection, ImapFetchRun *run, Wanted *wanted
         connection->has_changed = TRUE;
         return;
     }
-    event = body_event(run, wanted, EVENT_BODY_WHOLE);
-    if (!body_file_commit(wanted->file, run->job->mailbox, wanted->item.item, event->sha256,
-                          &error)) {
-        event_free(event);
+    event = body_event_whole(run->job, &wanted->item, wanted->file, &error);
+    if (event)
+        imap_post(connection, event);
+    else
         fail_body(connection, run, wanted, error);
-        return;
-    }
-    imap_post(connection, event);
 }
 
 static void settle_all(ImapConnection *connection, ImapFetchRun *run, const GError *refused)
@@ -323,11 +300,9 @@ static gboolean select_for(ImapConnection *connection, const Job *job, GError **
 static void refuse(ImapConnection *connection, Job *job, GError *error)
 {
     for (guint i = 0; i < job->items->len; i++) {
-        Event *event = event_new(EVENT_BODY_FAILED, job);
+        const FetchItem *item = &g_array_index(job->items, FetchItem, i);
 
-        event->item = g_array_index(job->items, FetchItem, i).item;
-        event->error = g_error_copy(error);
-        imap_post(connection, event);
+        imap_post(connection, body_event_failed(job, item, error));
     }
     imap_finish(connection, job, error);
 }

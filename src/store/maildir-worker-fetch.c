@@ -6,9 +6,7 @@
 #include "store/maildir-worker-internal.h"
 #include "base/error.h"
 #include "base/io.h"
-
-#include <errno.h>
-#include <fcntl.h>
+#include "store/body-event.h"
 
 enum {
     CHUNK_SIZE = 256 * 1024, /* as often is a waiting reader told */
@@ -25,33 +23,17 @@ typedef struct {
     BodyFile *body;
 } Fetch;
 
-static Event *body_event(const Fetch *fetch, EventKind kind)
+/* @event NULL: it could not be made. */
+static gboolean post(const Fetch *fetch, Event *event)
 {
-    Event *event = event_new(kind, fetch->job);
-
-    event->item = fetch->item->item;
-    event->size = fetch->size;
-    return event;
-}
-
-static gboolean post_begin(const Fetch *fetch, GError **error)
-{
-    Event *event = body_event(fetch, EVENT_BODY_BEGIN);
-
-    event->fd = fcntl(body_file_fd(fetch->body), F_DUPFD_CLOEXEC, 3);
-    if (event->fd < 0) {
-        mail_fail_errno(error, errno, "no descriptor for a body");
-        event_free(event);
-        return FALSE;
-    }
-    maildir_worker_post(fetch->worker, event);
-    return TRUE;
+    if (event)
+        maildir_worker_post(fetch->worker, event);
+    return event != NULL;
 }
 
 static gboolean copy_octets(const Fetch *fetch, GError **error)
 {
     g_autofree char *chunk = g_malloc(CHUNK_SIZE);
-    Event *event;
 
     do {
         guint64 done = body_file_length(fetch->body);
@@ -64,23 +46,8 @@ static gboolean copy_octets(const Fetch *fetch, GError **error)
             return mail_fail(error, MAIL_ERROR_PROTOCOL,
                              "message %u of %s became shorter while it was read",
                              fetch->item->uid, fetch->job->wire);
-        event = body_event(fetch, EVENT_BODY_DATA);
-        event->received = done + (guint64)n;
-        maildir_worker_post(fetch->worker, event);
+        post(fetch, body_event_data(fetch->job, fetch->item, done + (guint64)n));
     } while (body_file_length(fetch->body) < fetch->size);
-    return TRUE;
-}
-
-static gboolean put_in_place(const Fetch *fetch, GError **error)
-{
-    Event *event = body_event(fetch, EVENT_BODY_WHOLE);
-
-    if (!body_file_commit(fetch->body, fetch->job->mailbox, fetch->item->item, event->sha256,
-                          error)) {
-        event_free(event);
-        return FALSE;
-    }
-    maildir_worker_post(fetch->worker, event);
     return TRUE;
 }
 
@@ -94,18 +61,8 @@ static gboolean fetch_one(MaildirWorker *worker, const Job *job, const FetchItem
 
     fetch.fd = fd;
     fetch.body = body;
-    return body && post_begin(&fetch, error) && copy_octets(&fetch, error) &&
-           put_in_place(&fetch, error);
-}
-
-static void fail_body(MaildirWorker *worker, const Job *job, const FetchItem *item,
-                      const GError *error)
-{
-    const Fetch fetch = {.worker = worker, .job = job, .item = item};
-    Event *event = body_event(&fetch, EVENT_BODY_FAILED);
-
-    event->error = g_error_copy(error);
-    maildir_worker_post(worker, event);
+    return body && post(&fetch, body_event_begin(job, item, fetch.size, body, error)) &&
+           copy_octets(&fetch, error) && post(&fetch, body_event_whole(job, item, body, error));
 }
 
 gboolean maildir_worker_fetch(MaildirWorker *worker, Job *job, GError **error)
@@ -124,9 +81,9 @@ gboolean maildir_worker_fetch(MaildirWorker *worker, Job *job, GError **error)
         if (is_there && i % PAUSE_MESSAGES == PAUSE_MESSAGES - 1)
             is_there = maildir_worker_pause(worker, job, &refused);
         if (!is_there)
-            fail_body(worker, job, item, refused);
+            maildir_worker_post(worker, body_event_failed(job, item, refused));
         else if (!fetch_one(worker, job, item, &failure))
-            fail_body(worker, job, item, failure);
+            maildir_worker_post(worker, body_event_failed(job, item, failure));
     }
     if (is_there)
         return TRUE;

@@ -9,10 +9,9 @@
 #include "base/fault.h"
 #include "base/io.h"
 #include "base/limits.h"
+#include "store/body-event.h"
 #include "store/change-internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 enum { PROGRESS_OCTETS = 256 * 1024 }; /* how often a waiting reader is told */
@@ -116,20 +115,8 @@ typedef struct {
     gboolean is_last_copy; /* after QUIT; so says the server */
 } Fetch;
 
-static Event *body_event(const Job *job, guint64 item, EventKind kind, guint64 size)
+static void post(const Fetch *fetch, Event *event)
 {
-    Event *event = event_new(kind, job);
-
-    event->item = item;
-    event->size = size;
-    return event;
-}
-
-static void post_failed(const Fetch *fetch, const FetchItem *item, const GError *error)
-{
-    Event *event = body_event(fetch->job, item->item, EVENT_BODY_FAILED, 0);
-
-    event->error = g_error_copy(error);
     maildir_backend_post(fetch->backend->local, event);
 }
 
@@ -137,34 +124,22 @@ static void on_progress(guint32 number, guint64 received, gpointer user)
 {
     const Fetch *fetch = user;
     const FetchItem *item = g_hash_table_lookup(fetch->by_number, GUINT_TO_POINTER(number));
-    Event *event;
 
-    if (!item)
-        return;
-    event = body_event(fetch->job, item->item, EVENT_BODY_DATA, 0);
-    event->received = received;
-    maildir_backend_post(fetch->backend->local, event);
+    if (item)
+        post(fetch, body_event_data(fetch->job, item, received));
 }
 
 /* Its size is known now: who waits may read. */
 static gboolean hand_out(const Fetch *fetch, const FetchItem *item, BodyFile *file, GError **error)
 {
-    guint64 size = body_file_length(file);
-    Event *begin = body_event(fetch->job, item->item, EVENT_BODY_BEGIN, size), *whole;
+    g_autoptr(Event) begin =
+        body_event_begin(fetch->job, item, body_file_length(file), file, error);
+    Event *whole = begin ? body_event_whole(fetch->job, item, file, error) : NULL;
 
-    begin->fd = fcntl(body_file_fd(file), F_DUPFD_CLOEXEC, 3);
-    if (begin->fd < 0) {
-        event_free(begin);
-        return mail_fail_errno(error, errno, "no descriptor for a body");
-    }
-    whole = body_event(fetch->job, item->item, EVENT_BODY_WHOLE, size);
-    if (!body_file_commit(file, fetch->job->mailbox, item->item, whole->sha256, error)) {
-        event_free(begin);
-        event_free(whole);
+    if (!whole)
         return FALSE;
-    }
-    maildir_backend_post(fetch->backend->local, begin);
-    maildir_backend_post(fetch->backend->local, whole);
+    post(fetch, g_steal_pointer(&begin));
+    post(fetch, whole);
     return TRUE;
 }
 
@@ -179,7 +154,7 @@ static void on_whole(guint32 number, BodyFile *file, const GError *error, gpoint
     if (file && hand_out(fetch, item, file, &failure))
         g_array_append_vals(fetch->whole, item, 1);
     else
-        post_failed(fetch, item, file ? failure : error);
+        post(fetch, body_event_failed(fetch->job, item, file ? failure : error));
     g_hash_table_remove(fetch->by_number, GUINT_TO_POINTER(number));
 }
 
@@ -232,7 +207,7 @@ static GArray *numbers_of(Fetch *fetch)
         }
         if (!gone)
             mail_fail(&gone, MAIL_ERROR_GONE, "the message is no longer on the server");
-        post_failed(fetch, item, gone);
+        post(fetch, body_event_failed(fetch->job, item, gone));
     }
     return numbers;
 }
