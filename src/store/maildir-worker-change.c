@@ -58,6 +58,24 @@ static ChangeMessage *nth(const Run *run, guint i)
     return &g_array_index(run->change->messages, ChangeMessage, i);
 }
 
+/* Does @all to the folder of @job. */
+static gboolean run_in_folder(MaildirWorker *worker, Job *job,
+                              gboolean (*all)(Run *run, GError **error), GError **error)
+{
+    Run run = {.worker = worker, .change = job->change};
+    gboolean ok;
+
+    run.folder = maildir_worker_enter(worker, job->wire, job->uidvalidity, &run.state, error);
+    if (!run.folder)
+        return FALSE;
+    job->change->was_sent = TRUE;
+    maildir_worker_begin_own(run.folder, run.state);
+    ok = all(&run, error);
+    maildir_worker_end_own(run.folder, run.state);
+    maildir_folder_free(run.folder);
+    return ok;
+}
+
 /* -- APPEND ------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -316,18 +334,7 @@ static gboolean flag_all(Run *run, GError **error)
 
 gboolean maildir_worker_flags(MaildirWorker *worker, Job *job, GError **error)
 {
-    Run run = {.worker = worker, .change = job->change};
-    gboolean ok;
-
-    run.folder = maildir_worker_enter(worker, job->wire, job->uidvalidity, &run.state, error);
-    if (!run.folder)
-        return FALSE;
-    job->change->was_sent = TRUE;
-    maildir_worker_begin_own(run.folder, run.state);
-    ok = flag_all(&run, error);
-    maildir_worker_end_own(run.folder, run.state);
-    maildir_folder_free(run.folder);
-    return ok;
+    return run_in_folder(worker, job, flag_all, error);
 }
 
 /* -- EXPUNGE ----------------------------------------------------------------------------------- */
@@ -391,18 +398,7 @@ static gboolean expunge_all(Run *run, GError **error)
 
 gboolean maildir_worker_expunge(MaildirWorker *worker, Job *job, GError **error)
 {
-    Run run = {.worker = worker, .change = job->change};
-    gboolean ok;
-
-    run.folder = maildir_worker_enter(worker, job->wire, job->uidvalidity, &run.state, error);
-    if (!run.folder)
-        return FALSE;
-    job->change->was_sent = TRUE;
-    maildir_worker_begin_own(run.folder, run.state);
-    ok = expunge_all(&run, error);
-    maildir_worker_end_own(run.folder, run.state);
-    maildir_folder_free(run.folder);
-    return ok;
+    return run_in_folder(worker, job, expunge_all, error);
 }
 
 gboolean maildir_worker_remove(MaildirWorker *worker, const char *wire, guint32 uid,
