@@ -56,10 +56,7 @@ static void sync_clear(ImapSync *sync)
     uid_set_free(sync->unknown);
     uid_set_free(sync->listed);
     g_ptr_array_unref(sync->messages);
-    for (guint i = 0; i < sync->flags->len; i++)
-        if (g_array_index(sync->flags, FlagChange, i).keywords)
-            g_ref_string_release(g_array_index(sync->flags, FlagChange, i).keywords);
-    g_array_unref(sync->flags);
+    flag_changes_free(sync->flags);
     g_free(sync->fetch_items);
     sync->connection->sync = NULL;
 }
@@ -68,27 +65,18 @@ static void sync_clear(ImapSync *sync)
 
 static void flush_messages(ImapSync *sync)
 {
-    Event *event;
+    Event *event = event_take_messages(sync->job, &sync->messages);
 
-    if (sync->messages->len == 0)
-        return;
-    event = event_new(EVENT_MESSAGES, sync->job);
-    event->messages = sync->messages;
-    sync->messages = g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
-    imap_post(sync->connection, event);
+    if (event)
+        imap_post(sync->connection, event);
 }
 
 static void flush_flags(ImapSync *sync)
 {
-    Event *event;
-
     if (sync->flags->len == 0)
         return;
     flush_messages(sync);
-    event = event_new(EVENT_FLAGS, sync->job);
-    event->flags = sync->flags;
-    sync->flags = g_array_new(FALSE, FALSE, sizeof(FlagChange));
-    imap_post(sync->connection, event);
+    imap_post(sync->connection, event_take_flags(sync->job, &sync->flags));
 }
 
 static void post_vanished(ImapSync *sync, const UidSet *uids)

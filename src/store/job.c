@@ -71,7 +71,31 @@ Event *event_new(EventKind kind, const Job *job)
     return event;
 }
 
-static void free_flags(GArray *flags)
+Event *event_take_messages(const Job *job, GPtrArray **messages)
+{
+    Event *event;
+
+    if ((*messages)->len == 0)
+        return NULL;
+    event = event_new(EVENT_MESSAGES, job);
+    event->messages = *messages;
+    *messages = g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
+    return event;
+}
+
+Event *event_take_flags(const Job *job, GArray **flags)
+{
+    Event *event;
+
+    if ((*flags)->len == 0)
+        return NULL;
+    event = event_new(EVENT_FLAGS, job);
+    event->flags = *flags;
+    *flags = g_array_new(FALSE, FALSE, sizeof(FlagChange));
+    return event;
+}
+
+void flag_changes_free(GArray *flags)
 {
     for (guint i = 0; i < flags->len; i++) {
         FlagChange *change = &g_array_index(flags, FlagChange, i);
@@ -96,7 +120,7 @@ void event_free(Event *event)
     if (event->messages)
         g_ptr_array_unref(event->messages);
     if (event->flags)
-        free_flags(event->flags);
+        flag_changes_free(event->flags);
     uid_set_free(event->uids);
     if (event->fd >= 0)
         (void)close(event->fd);

@@ -211,6 +211,11 @@ typedef struct Event {
 } Event;
 
 Event *event_new(EventKind kind, const Job *job); /* @job may be NULL */
+/* MESSAGES and FLAGS with a slice that was gathered: the event takes the array, and the next slice
+ * begins with an empty one in its place.  NULL when it is empty. */
+Event *event_take_messages(const Job *job, GPtrArray **messages);
+Event *event_take_flags(const Job *job, GArray **flags);
+void flag_changes_free(GArray *flags); /* with their keywords */
 void event_free(Event *event);                    /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Event, event_free)
 

@@ -85,14 +85,10 @@ static void post_vanished(const Sync *sync)
 
 static void post_flags(const Sync *sync, GArray **flags)
 {
-    Event *event;
+    Event *event = event_take_flags(sync->job, flags);
 
-    if ((*flags)->len == 0)
-        return;
-    event = event_new(EVENT_FLAGS, sync->job);
-    event->flags = *flags;
-    *flags = g_array_new(FALSE, FALSE, sizeof(FlagChange));
-    maildir_worker_post(sync->worker, event);
+    if (event)
+        maildir_worker_post(sync->worker, event);
 }
 
 /* Of @uids (NULL: all) that the main thread knows. */
@@ -119,14 +115,10 @@ static void tell_flags(const Sync *sync, const Ledger *ledger, const UidSet *uid
 
 static void post_messages(Sync *sync)
 {
-    Event *event;
+    Event *event = event_take_messages(sync->job, &sync->messages);
 
-    if (sync->messages->len == 0)
-        return;
-    event = event_new(EVENT_MESSAGES, sync->job);
-    event->messages = sync->messages;
-    sync->messages = g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
-    maildir_worker_post(sync->worker, event);
+    if (event)
+        maildir_worker_post(sync->worker, event);
 }
 
 static void post_state(const Sync *sync)
