@@ -2,7 +2,7 @@
  *
  * The target may be one that nobody has looked at yet.  If its rows are on the disk, or were never
  * listed at all, the message is put on the disk only: loading brings it, or the first listing
- * recalls it by its UID (store-sync.c).
+ * recalls it by its UID (store-sync-apply.c).
  */
 #include "store/change-internal.h"
 #include "base/error.h"

@@ -1,11 +1,12 @@
 /* Between the files of the store:
  *
- *   store.c         life, events, mailboxes, polling
- *   store-list.c    applying what LIST says to the model
- *   store-sync.c    applying what a sync says to the model
- *   store-wait.c    waiting for it
- *   store-body.c    bodies: cache, fetching, eviction
- *   read-ahead.c    which messages to fetch before they are asked for
+ *   store.c             life, events, mailboxes, polling
+ *   store-list.c        applying what LIST says to the model
+ *   store-sync.c        syncs: asking for them, and when what they say is applied
+ *   store-sync-apply.c  applying it to the model
+ *   store-wait.c        waiting for it
+ *   store-body.c        bodies: cache, fetching, eviction
+ *   read-ahead.c        which messages to fetch before they are asked for
  */
 #pragma once
 
