@@ -7,40 +7,18 @@
  * RFC 9051 section 6.4.7); COPYUID says which UIDs the copies have.  Where it does not, the next
  * sync of the target shows them, and they are known by their likeness (change-match.h).
  *
- * When the answer is lost, SENT is found again, and both sides are looked at by a sync:
- *
- *   source   target
- *   gone     there     moved
- *   there    there     copied: HALF, the source is expunged.  Only a Message-ID counts as proof
- *                      here; a duplicate is better than a loss
- *   there    not       nothing happened: it is said again, for these
- *   gone     not       somebody took it away over there, or the server lost it: what is in the
- *                      cache is uploaded again, and the log says so
- *
- * Said again, MOVE ignores UIDs that are gone, and EXPUNGE is guarded by date and size, so being
- * killed at any point of this leads back to it.  A sync that finds messages gone which a change is
- * about keeps their rows (change_claims()): name and body are still to be carried over.
+ * When the answer is lost, SENT is found again, and both sides are looked at by a sync
+ * (change-transfer-look.c).  Said again, MOVE ignores UIDs that are gone, and EXPUNGE is guarded by
+ * date and size, so being killed at any point of this leads back to it.  A sync that finds messages
+ * gone which a change is about keeps their rows (change_claims()): name and body are still to be
+ * carried over.
  */
-#include "store/change-internal.h"
+#include "store/change-transfer-internal.h"
 #include "base/error.h"
 #include "base/fault.h"
-#include "store/change-match.h"
-
-#include <string.h>
 
 /* Change.stage: which job is out. */
 enum { ASK_TRASH, ASK_COPY, ASK_EXPUNGE };
-
-/* Beyond the entry, and lost with the process: those that were refused, which stay where they are
- * and are no business of HALF, and why. */
-typedef struct {
-    Store *store;
-    GArray *left; /* of JournalMessage */
-    GError *error;
-    gboolean is_named;  /* the target was looked at for UIDs */
-    gboolean is_frozen; /* a Trash is being made: store_freeze_list() */
-    gboolean made_trash; /* once is enough */
-} Transfer;
 
 static void transfer_free(gpointer data)
 {
@@ -53,7 +31,7 @@ static void transfer_free(gpointer data)
     g_free(transfer);
 }
 
-static Transfer *own(Change *change)
+Transfer *transfer_own(Change *change)
 {
     if (!change->own) {
         Transfer *transfer = g_new0(Transfer, 1);
@@ -64,16 +42,6 @@ static Transfer *own(Change *change)
         change->own_free = transfer_free;
     }
     return change->own;
-}
-
-static gboolean is_move(const Change *change)
-{
-    return change->entry->kind == JOURNAL_MOVE;
-}
-
-static JournalMessage *nth(const Change *change, guint i)
-{
-    return &g_array_index(change->entry->messages, JournalMessage, i);
 }
 
 /* -- The end ----------------------------------------------------------------------------------- */
@@ -93,7 +61,7 @@ static void remove_replaced(Store *store, Mailbox *target, guint64 item)
 static void finish(Change *change, DiskBatch *batch)
 {
     Store *store = change->store;
-    Transfer *transfer = own(change);
+    Transfer *transfer = transfer_own(change);
     Mailbox *target = change_target(change);
     guint64 replaced = change->entry->item;
     GArray *left;
@@ -114,16 +82,17 @@ static void finish(Change *change, DiskBatch *batch)
     change_refuse(change, batch, error);
 }
 
-static void refuse(Change *change, const GError *error)
+void transfer_refuse(Change *change, const GError *error)
 {
     Mailbox *mailbox = change_mailbox(change);
     DiskBatch *batch = disk_batch_new();
+    guint n = mailbox && transfer_is_move(change) ? change->entry->messages->len : 0;
 
     /* Rows that were kept although a sync found their messages gone. */
-    for (guint i = 0; mailbox && is_move(change) && i < change->entry->messages->len; i++) {
-        Message *message = change_message(change, nth(change, i));
+    for (guint i = 0; i < n; i++) {
+        Message *message = change_message(change, transfer_nth(change, i));
 
-        if (message && nth(change, i)->is_done)
+        if (message && transfer_nth(change, i)->is_done)
             change_remove_row(change->store, batch, mailbox, message);
     }
     if (mailbox)
@@ -134,7 +103,7 @@ static void refuse(Change *change, const GError *error)
 }
 
 /* Everything that the server has done is done: the model follows. */
-static void apply(Change *change)
+void transfer_apply(Change *change)
 {
     DiskBatch *batch = disk_batch_new();
     Mailbox *target = change_target(change);
@@ -142,202 +111,27 @@ static void apply(Change *change)
 
     FAULT("transfer-apply");
     for (guint i = 0; i < change->entry->messages->len; i++)
-        is_complete = change_carry_over(change, batch, nth(change, i)) && is_complete;
+        is_complete = change_carry_over(change, batch, transfer_nth(change, i)) && is_complete;
     FAULT("transfer-carried");
     if (target && !is_complete)
         store_request_sync(change->store, target, JOB_WAITED);
     finish(change, batch);
 }
 
-/* -- Looking at both sides --------------------------------------------------------------------- */
-
-/* A sync must be able to get through, so meanwhile the change is not at work. */
-static void ask_sync(Change *change, Mailbox *mailbox, StoreFunc then)
-{
-    Mailbox *sides[] = {change_mailbox(change), change_target(change)};
-
-    change->phase = CHANGE_PREPARING;
-    change->ready = store_sync(change->store, mailbox, then, change);
-    for (guint i = 0; i < G_N_ELEMENTS(sides); i++)
-        if (sides[i] && !store_is_changing(change->store, sides[i]))
-            store_sync_resume(change->store, sides[i]);
-}
-
-/* FALSE: the change has ended or waits. */
-static gboolean is_synced(Change *change, const GError *error)
-{
-    change->ready = NULL;
-    if (error && change_is_temporary(error)) {
-        change_postpone(change, error);
-        return FALSE;
-    }
-    if (error) {
-        refuse(change, error);
-        return FALSE;
-    }
-    change->phase = CHANGE_AT_WORK;
-    return TRUE;
-}
-
-/* It is done, and who waits hears so; but the names are still to be given, when there is a
- * connection again.  HALF, for there is nothing left to look for. */
-static void name_later(Change *change, const GError *error)
-{
-    change_show_done(change);
-    change_answer_all(change, NULL);
-    change->entry->state = JOURNAL_HALF;
-    own(change)->is_named = FALSE;
-    change_postpone(change, error);
-}
-
-static void on_named(const GError *error, gpointer user)
-{
-    Change *change = user;
-    const Mailbox *target = change_target(change);
-    ChangeMatch match;
-
-    change->ready = NULL;
-    if (error && change_is_temporary(error)) {
-        name_later(change, error);
-        return;
-    }
-    change->phase = CHANGE_AT_WORK;
-    if (!error && target) {
-        change->entry->target_uidvalidity = target->uidvalidity;
-        change_match_init(&match, target, change->entry->uidnext);
-        match.with_guess = TRUE;
-        for (guint i = 0; i < change->entry->messages->len; i++) {
-            JournalMessage *each = nth(change, i);
-
-            if (!each->new_uid)
-                each->new_uid = change_match_find(&match, each, change_message(change, each));
-        }
-        change_match_clear(&match);
-    }
-    apply(change);
-}
-
-/* All is done over there.  Where a UID is not known, the target's next sync shows it. */
-static void conclude(Change *change)
-{
-    const JournalEntry *entry = change->entry;
-    Mailbox *target = change_target(change);
-    gboolean is_known = TRUE;
-
-    for (guint i = 0; i < entry->messages->len; i++)
-        is_known = is_known && nth(change, i)->new_uid != 0;
-    if (is_known || own(change)->is_named || !target || !target->is_listed || !entry->uidnext) {
-        apply(change);
-        return;
-    }
-    own(change)->is_named = TRUE;
-    ask_sync(change, target, on_named);
-}
-
-static void ask_copy(Change *change);
-static void ask_expunge(Change *change);
-
-/* When the target had never been listed, nobody could tell copies from what was there before.  From
- * now on it is known: should the answer be lost again, there is one duplicate, and not one more. */
-static void note_uidnext(Change *change, const Mailbox *target)
-{
-    JournalEntry *entry = change->entry;
-
-    if (entry->uidnext)
-        return;
-    entry->uidnext = change_first_possible_uid(target);
-    change->was_saved = FALSE;
-}
-
-/* Both sides are known. */
-static void judge(Change *change, Mailbox *target)
-{
-    JournalEntry *entry = change->entry;
-    gboolean all_there = TRUE, all_gone = TRUE;
-    ChangeMatch match;
-
-    entry->target_uidvalidity = target->uidvalidity;
-    change_match_init(&match, target, entry->uidnext);
-    for (guint i = 0; i < entry->messages->len; i++) {
-        JournalMessage *each = nth(change, i);
-
-        /* Of what is gone from the source any likeness counts, of what is there only proof. */
-        match.with_guess = !is_move(change) || each->is_done;
-        if (!each->new_uid && (entry->uidnext || each->is_done))
-            each->new_uid = change_match_find(&match, each, change_message(change, each));
-        if (!is_move(change))
-            each->is_done = each->new_uid != 0;
-        if (is_move(change) && each->is_done && !each->new_uid)
-            change_rescue(change, target, each);
-        all_there = all_there && (each->new_uid || each->is_done);
-        all_gone = all_gone && each->is_done;
-    }
-    change_match_clear(&match);
-    FAULT("transfer-judged");
-    if (!all_there) {
-        note_uidnext(change, target);
-        ask_copy(change);
-    } else if (!all_gone) {
-        ask_expunge(change);
-    } else {
-        conclude(change);
-    }
-}
-
-static void on_source_synced(const GError *error, gpointer user)
-{
-    Change *change = user;
-    Mailbox *target = change_target(change);
-    g_autoptr(GError) gone = NULL;
-
-    if (!is_synced(change, error))
-        return;
-    if (target) {
-        judge(change, target);
-        return;
-    }
-    mail_fail(&gone, MAIL_ERROR_GONE, "the mailbox %s is gone", change->entry->target);
-    refuse(change, gone);
-}
-
-static void on_target_synced(const GError *error, gpointer user)
-{
-    Change *change = user;
-    Mailbox *mailbox = change_mailbox(change);
-
-    if (!is_synced(change, error))
-        return;
-    if (mailbox)
-        ask_sync(change, mailbox, on_source_synced);
-    else
-        on_source_synced(NULL, change);
-}
-
-static void look(Change *change)
-{
-    Mailbox *target = change_target(change);
-
-    FAULT("transfer-look");
-    if (target)
-        ask_sync(change, target, on_target_synced);
-    else
-        on_target_synced(NULL, change);
-}
-
 /* -- Asking the server ------------------------------------------------------------------------- */
 
 /* Those that are not over there, as far as anybody knows. */
-static void ask_copy(Change *change)
+void transfer_ask_copy(Change *change)
 {
     const JournalEntry *entry = change->entry;
     Job *job = change_own_job(change, JOB_COPY);
 
     job->change->target = g_strdup(entry->target);
     job->change->target_uidvalidity = entry->target_uidvalidity;
-    job->change->is_move = is_move(change);
+    job->change->is_move = transfer_is_move(change);
     job->change->messages = g_array_new(FALSE, TRUE, sizeof(ChangeMessage));
     for (guint i = 0; i < entry->messages->len; i++) {
-        const JournalMessage *each = nth(change, i);
+        const JournalMessage *each = transfer_nth(change, i);
         ChangeMessage message = {.uid = each->uid, .item = each->item,
                                  .date = each->date, .size = each->size};
 
@@ -348,7 +142,7 @@ static void ask_copy(Change *change)
     change_send(change, JOURNAL_SENT, job);
 }
 
-static void ask_expunge(Change *change)
+void transfer_ask_expunge(Change *change)
 {
     Job *job = change_expunge_job(change);
 
@@ -372,7 +166,7 @@ static void ask_trash(Change *change)
     job->change->special_use = g_strdup("\\Trash");
     change->stage = ASK_TRASH;
     store_freeze_list(change->store);
-    own(change)->is_frozen = own(change)->made_trash = TRUE;
+    transfer_own(change)->is_frozen = transfer_own(change)->made_trash = TRUE;
     change_send(change, JOURNAL_PREP, job);
 }
 
@@ -392,7 +186,7 @@ static void begin(Change *change)
         mail_fail(&error, MAIL_ERROR_GONE, is_missing ? "the mailbox %s is gone"
                                                       : "the message is no longer in %s",
                   mailbox && is_missing ? entry->target : entry->wire);
-        refuse(change, error);
+        transfer_refuse(change, error);
         return;
     }
     if (!target || target->is_container) {
@@ -405,20 +199,20 @@ static void begin(Change *change)
     entry->target_uidvalidity = target->uidvalidity;
     entry->uidnext = change_first_possible_uid(target);
     for (guint i = 0; i < entry->messages->len; i++)
-        if (!nth(change, i)->new_item)
-            nth(change, i)->new_item = change_new_item(target);
+        if (!transfer_nth(change, i)->new_item)
+            transfer_nth(change, i)->new_item = change_new_item(target);
     FAULT("transfer-begin");
-    ask_copy(change);
+    transfer_ask_copy(change);
 }
 
 static void step(Change *change)
 {
     switch (change->entry->state) {
     case JOURNAL_SENT:
-        look(change);
+        transfer_look(change);
         break;
     case JOURNAL_HALF:
-        ask_expunge(change);
+        transfer_ask_expunge(change);
         break;
     default:
         begin(change);
@@ -430,7 +224,7 @@ static void step(Change *change)
 /* Takes what is done out of @result; what was asked for and is not done goes aside. */
 static void take_copied(Change *change, const JobChange *result)
 {
-    Transfer *transfer = own(change);
+    Transfer *transfer = transfer_own(change);
 
     for (guint i = 0; i < result->messages->len; i++) {
         const ChangeMessage *each = &g_array_index(result->messages, ChangeMessage, i);
@@ -440,7 +234,7 @@ static void take_copied(Change *change, const JobChange *result)
             continue;
         if (each->is_done) {
             entry->new_uid = each->target_uid;
-            entry->is_done = !is_move(change) || result->did_move;
+            entry->is_done = !transfer_is_move(change) || result->did_move;
         } else {
             g_array_append_val(transfer->left, *entry);
         }
@@ -449,20 +243,20 @@ static void take_copied(Change *change, const JobChange *result)
 
 static void drop_left(Change *change)
 {
-    const Transfer *transfer = own(change);
+    const Transfer *transfer = transfer_own(change);
 
     for (guint i = 0; i < transfer->left->len; i++) {
         const JournalMessage *left = &g_array_index(transfer->left, JournalMessage, i);
         JournalMessage *entry = change_find_uid(change, left->uid);
 
         if (entry)
-            g_array_remove_index(change->entry->messages, (guint)(entry - nth(change, 0)));
+            g_array_remove_index(change->entry->messages, (guint)(entry - transfer_nth(change, 0)));
     }
 }
 
 static void note_error(Change *change, const GError *error)
 {
-    Transfer *transfer = own(change);
+    Transfer *transfer = transfer_own(change);
 
     if (transfer->error)
         return;
@@ -479,14 +273,15 @@ static gboolean is_trash_gone(Change *change, const GError *error)
     g_autoptr(GError) missing = NULL;
     const Mailbox *trash = change_trash_always(change->store, &missing);
 
-    return mail_error_is(error, MAIL_ERROR_GONE) && is_move(change) &&
-           !own(change)->made_trash && trash && trash->number == change->entry->target_mailbox;
+    return mail_error_is(error, MAIL_ERROR_GONE) && transfer_is_move(change) &&
+           !transfer_own(change)->made_trash && trash &&
+           trash->number == change->entry->target_mailbox;
 }
 
 static void on_copied(Change *change, const JobChange *result, const GError *error)
 {
     JournalEntry *entry = change->entry;
-    Transfer *transfer = own(change);
+    Transfer *transfer = transfer_own(change);
     gboolean all_done = TRUE;
 
     if (error && change_is_temporary(error) && !result->was_sent &&
@@ -512,31 +307,31 @@ static void on_copied(Change *change, const JobChange *result, const GError *err
     if (transfer->left->len == entry->messages->len) {
         g_autoptr(GError) all = g_error_copy(transfer->error);
 
-        refuse(change, all);
+        transfer_refuse(change, all);
         return;
     }
     drop_left(change);
     for (guint i = 0; i < entry->messages->len; i++)
-        all_done = all_done && nth(change, i)->is_done;
+        all_done = all_done && transfer_nth(change, i)->is_done;
     FAULT("transfer-copied");
     if (all_done)
-        conclude(change);
+        transfer_conclude(change);
     else
-        ask_expunge(change);
+        transfer_ask_expunge(change);
 }
 
 /* Where a source is not what it was, it stays; so does what the server does not let us remove. */
 static void keep_both(Change *change, const GError *error)
 {
-    Transfer *transfer = own(change);
+    Transfer *transfer = transfer_own(change);
     JournalEntry *entry = change->entry;
     Mailbox *target = change_target(change);
     guint before = entry->messages->len;
     DiskBatch *batch = disk_batch_new();
 
     for (guint i = before; i > 0; i--)
-        if (!nth(change, i - 1)->is_done) {
-            change_unshow_message(change, batch, nth(change, i - 1));
+        if (!transfer_nth(change, i - 1)->is_done) {
+            change_unshow_message(change, batch, transfer_nth(change, i - 1));
             g_array_remove_index(entry->messages, i - 1);
         }
     disk_submit(change->store->disk, batch, NULL, NULL);
@@ -577,7 +372,7 @@ static void on_expunged(Change *change, const JobChange *result, const GError *e
         return;
     }
     keep_both(change, error);
-    conclude(change);
+    transfer_conclude(change);
 }
 
 static void on_trash_made(Change *change)
@@ -588,7 +383,7 @@ static void on_trash_made(Change *change)
     if (change_mailbox_appeared(change->store, change->entry->target, &unshown))
         begin(change);
     else
-        refuse(change, unshown);
+        transfer_refuse(change, unshown);
 }
 
 static void on_trash_answered(Change *change, const GError *error)
@@ -612,7 +407,7 @@ static void on_trash_answered(Change *change, const GError *error)
         change->was_saved = FALSE;
         ask_trash(change);
     } else {
-        refuse(change, error);
+        transfer_refuse(change, error);
     }
 }
 
@@ -620,7 +415,7 @@ static void answered(Change *change, Job *job, const GError *error)
 {
     switch (change->stage) {
     case ASK_TRASH:
-        own(change)->is_frozen = FALSE;
+        transfer_own(change)->is_frozen = FALSE;
         store_thaw_list(change->store);
         on_trash_answered(change, error);
         break;
