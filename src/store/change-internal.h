@@ -1,6 +1,7 @@
 /* Between the files that change mailboxes:
  *
- *   change.c           a change's life: the journal, its turn, its end
+ *   change.c           a change's life: the journal, its jobs, its end
+ *   change-turn.c      when it has its turn
  *   change-wait.c      who waits for it
  *   change-queue.c     the queue that people see
  *   change-arrive.c    what became of it in the model
@@ -108,10 +109,6 @@ StoreChange *change_answer(Store *store, const GError *error, StoreFunc func, gp
 StoreChange *change_waiter(Store *store, StoreChange **place, StoreFunc func, gpointer user);
 void change_waiter_answer(StoreChange *waiter, const GError *error);
 
-/* The entry is complete: it is made durable as PREP, then has its turn.  With offline=queue and no
- * connection its waiters are answered when it is durable. */
-void change_begin(Change *change);
-
 /* Writes the entry as it is now, with @batch (taken; may be NULL), and calls @then when it is
  * durable.  When the disk fails before anything was sent, the change is undone and refused. */
 void change_save(Change *change, DiskBatch *batch, void (*then)(Change *change));
@@ -127,10 +124,8 @@ Job *change_own_job(const Change *change, JobKind kind);
 /* The entry's messages (those that are not done) as ChangeMessages of @job. */
 void change_fill_messages(const Change *change, Job *job);
 
-/* PREP is durable, or the change comes back: it waits. */
-void change_wait_for_turn(Change *change);
-/* Sees to it that what is due has its turn. */
-void change_schedule(Store *store);
+/* It has got on: for those who ask how long nothing has. */
+void change_progress(Change *change);
 /* Out of the list and freed; @error for who still waits, NULL: it is done. */
 void change_end(Change *change, const GError *error);
 
@@ -158,7 +153,6 @@ void change_add_message(Change *change, const Message *message, guint64 new_item
 /* Changes, from store.c. */
 void store_changes_init(Store *store);
 void store_changes_clear(Store *store);
-void store_changes_link(Store *store); /* the account's link has another state */
 void store_changes_done(Store *store, Event *event);
 void store_changes_sent(Store *store, const Event *event);
 
@@ -171,6 +165,17 @@ void store_sync_resume(Store *store, Mailbox *mailbox); /* store-sync.c */
 void store_sync_forget(const Store *store, const Mailbox *mailbox, guint32 uid);
 /* Its flags are new, by a change of ours: a sync that began before may tell of the old ones. */
 void store_sync_flagged(const Store *store, const Mailbox *mailbox, guint32 uid);
+
+/* -- change-turn.c ----------------------------------------------------------------------------- */
+
+/* The entry is complete: it is made durable as PREP, then has its turn.  With offline=queue and no
+ * connection its waiters are answered when it is durable. */
+void change_begin(Change *change);
+/* PREP is durable, or the change comes back: it waits. */
+void change_wait_for_turn(Change *change);
+/* Sees to it that what is due has its turn. */
+void change_schedule(Store *store);
+void store_changes_link(Store *store); /* the account's link has another state */
 
 /* -- change-arrive.c --------------------------------------------------------------------------- */
 
