@@ -38,17 +38,25 @@ typedef struct {
 #define DATE "INTERNALDATE \"22-Nov-2026 09:00:00 +0000\""
 enum { DATE_SECONDS = 1795338000, OTHER_DATE = 1700000000 };
 
+/* EXPUNGE looks at what is there, and then marks it. */
+#define LOOK(tag, uids)                                                                            \
+    "C: @" tag " UID FETCH " uids " (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
+#define FOUND(number, uid, size)                                                                   \
+    "S: * " number " FETCH (UID " uid " FLAGS () " DATE " RFC822.SIZE " size ")\n"
+#define MARK(tag, uids)                                                                            \
+    "C: @" tag " UID STORE " uids " +FLAGS.SILENT (\\Deleted)\n"                                   \
+    "S: @" tag " OK done\n"
+
 static const Case cases[] = {
     /* -- EXPUNGE -- */
     {"expunge by UID", "UIDPLUS",
      {JOB_EXPUNGE, .uidvalidity = 7, .messages = {{5, DATE_SECONDS, 10}, {6, DATE_SECONDS, 20}}},
      SELECT("2")
-     "C: @3 UID FETCH 5:6 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
-     "S: * 2 FETCH (UID 6 FLAGS () " DATE " RFC822.SIZE 20)\n"
+     LOOK("3", "5:6")
+     FOUND("1", "5", "10")
+     FOUND("2", "6", "20")
      "S: @3 OK done\n"
-     "C: @4 UID STORE 5:6 +FLAGS.SILENT (\\Deleted)\n"
-     "S: @4 OK done\n"
+     MARK("4", "5:6")
      "C: @5 UID EXPUNGE 5:6\n"
      "S: * 2 EXPUNGE\n"
      "S: * 1 EXPUNGE\n"
@@ -57,37 +65,35 @@ static const Case cases[] = {
     {"expunge what has gone", "UIDPLUS",
      {JOB_EXPUNGE, .uidvalidity = 7, .messages = {{5, DATE_SECONDS, 10}}},
      SELECT("2")
-     "C: @3 UID FETCH 5 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
+     LOOK("3", "5")
      "S: @3 OK done\n",
      "ok 5"},
     {"expunge a UID of another message", "UIDPLUS",
      {JOB_EXPUNGE, .uidvalidity = 7, .messages = {{5, OTHER_DATE, 10}}},
      SELECT("2")
-     "C: @3 UID FETCH 5 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     LOOK("3", "5")
+     FOUND("1", "5", "10")
      "S: @3 OK done\n",
      "gone 5?"},
     {"expunge all but a UID of another size", "UIDPLUS",
      {JOB_EXPUNGE, .uidvalidity = 7, .messages = {{5, DATE_SECONDS, 11}, {6, DATE_SECONDS, 20}}},
      SELECT("2")
-     "C: @3 UID FETCH 5:6 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
-     "S: * 2 FETCH (UID 6 FLAGS () " DATE " RFC822.SIZE 20)\n"
+     LOOK("3", "5:6")
+     FOUND("1", "5", "10")
+     FOUND("2", "6", "20")
      "S: @3 OK done\n"
-     "C: @4 UID STORE 6 +FLAGS.SILENT (\\Deleted)\n"
-     "S: @4 OK done\n"
+     MARK("4", "6")
      "C: @5 UID EXPUNGE 6\n"
      "S: @5 OK done\n",
      "ok sent 5? 6"},
     {"expunge without UIDPLUS", "",
      {JOB_EXPUNGE, .messages = {{5}, {6}}},
      SELECT("2")
-     "C: @3 UID FETCH 5:6 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
-     "S: * 2 FETCH (UID 6 FLAGS () " DATE " RFC822.SIZE 20)\n"
+     LOOK("3", "5:6")
+     FOUND("1", "5", "10")
+     FOUND("2", "6", "20")
      "S: @3 OK done\n"
-     "C: @4 UID STORE 5:6 +FLAGS.SILENT (\\Deleted)\n"
-     "S: @4 OK done\n"
+     MARK("4", "5:6")
      "C: @5 UID SEARCH DELETED\n"
      "S: * SEARCH 5 6\n"
      "S: @5 OK done\n"
@@ -97,11 +103,10 @@ static const Case cases[] = {
     {"expunge where another client marked one", "",
      {JOB_EXPUNGE, .messages = {{5}}},
      SELECT("2")
-     "C: @3 UID FETCH 5 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     LOOK("3", "5")
+     FOUND("1", "5", "10")
      "S: @3 OK done\n"
-     "C: @4 UID STORE 5 +FLAGS.SILENT (\\Deleted)\n"
-     "S: @4 OK done\n"
+     MARK("4", "5")
      "C: @5 UID SEARCH DELETED\n"
      "S: * SEARCH 5 9\n"
      "S: @5 OK done\n",
@@ -109,11 +114,10 @@ static const Case cases[] = {
     {"expunge where we marked one before", "",
      {JOB_EXPUNGE, .messages = {{5}}, .other = 9},
      SELECT("2")
-     "C: @3 UID FETCH 5 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     LOOK("3", "5")
+     FOUND("1", "5", "10")
      "S: @3 OK done\n"
-     "C: @4 UID STORE 5 +FLAGS.SILENT (\\Deleted)\n"
-     "S: @4 OK done\n"
+     MARK("4", "5")
      "C: @5 UID SEARCH DELETED\n"
      "S: * SEARCH 5 9\n"
      "S: @5 OK done\n"
@@ -123,12 +127,11 @@ static const Case cases[] = {
     {"expunge where another client marked one, and one is another message", "",
      {JOB_EXPUNGE, .messages = {{5, DATE_SECONDS, 10}, {6, OTHER_DATE, 10}}},
      SELECT("2")
-     "C: @3 UID FETCH 5:6 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
-     "S: * 2 FETCH (UID 6 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     LOOK("3", "5:6")
+     FOUND("1", "5", "10")
+     FOUND("2", "6", "10")
      "S: @3 OK done\n"
-     "C: @4 UID STORE 5 +FLAGS.SILENT (\\Deleted)\n"
-     "S: @4 OK done\n"
+     MARK("4", "5")
      "C: @5 UID SEARCH DELETED\n"
      "S: * SEARCH 5 9\n"
      "S: @5 OK done\n"
@@ -138,11 +141,10 @@ static const Case cases[] = {
     {"expunge where a search finds nothing", "",
      {JOB_EXPUNGE, .messages = {{5}}},
      SELECT("2")
-     "C: @3 UID FETCH 5 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     LOOK("3", "5")
+     FOUND("1", "5", "10")
      "S: @3 OK done\n"
-     "C: @4 UID STORE 5 +FLAGS.SILENT (\\Deleted)\n"
-     "S: @4 OK done\n"
+     MARK("4", "5")
      "C: @5 UID SEARCH DELETED\n"
      "S: * SEARCH\n"
      "S: @5 OK done\n",
@@ -150,12 +152,11 @@ static const Case cases[] = {
     {"expunge that is refused takes its marks back", "UIDPLUS",
      {JOB_EXPUNGE, .messages = {{5}, {6}}},
      SELECT("2")
-     "C: @3 UID FETCH 5:6 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
+     LOOK("3", "5:6")
      "S: * 1 FETCH (UID 5 FLAGS (\\Deleted) " DATE " RFC822.SIZE 10)\n"
      "S: * 2 FETCH (UID 6 FLAGS (\\Seen) " DATE " RFC822.SIZE 10)\n"
      "S: @3 OK done\n"
-     "C: @4 UID STORE 5:6 +FLAGS.SILENT (\\Deleted)\n"
-     "S: @4 OK done\n"
+     MARK("4", "5:6")
      "C: @5 UID EXPUNGE 5:6\n"
      "S: @5 NO [NOPERM] not you\n"
      "C: @6 UID STORE 6 -FLAGS.SILENT (\\Deleted)\n"
@@ -164,20 +165,19 @@ static const Case cases[] = {
     {"expunge after another client did", "UIDPLUS",
      {JOB_EXPUNGE, .messages = {{5}, {6}}},
      SELECT("2")
-     "C: @3 UID FETCH 5:6 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
-     "S: * 2 FETCH (UID 6 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     LOOK("3", "5:6")
+     FOUND("1", "5", "10")
+     FOUND("2", "6", "10")
      "S: @3 OK done\n"
      "C: @4 UID STORE 5:6 +FLAGS.SILENT (\\Deleted)\n"
      "S: @4 NO [EXPUNGEISSUED] some have gone\n"
      "C: @5 NOOP\n"
      "S: * 1 EXPUNGE\n"
      "S: @5 OK done\n"
-     "C: @6 UID FETCH 5:6 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 6 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     LOOK("6", "5:6")
+     FOUND("1", "6", "10")
      "S: @6 OK done\n"
-     "C: @7 UID STORE 6 +FLAGS.SILENT (\\Deleted)\n"
-     "S: @7 OK done\n"
+     MARK("7", "6")
      "C: @8 UID EXPUNGE 6\n"
      "S: @8 OK done\n",
      "ok sent 5 6"},
@@ -195,8 +195,8 @@ static const Case cases[] = {
      "S: * 1 EXISTS\n"
      "S: * OK [UIDVALIDITY 7] ok\n"
      "S: @2 OK [READ-WRITE] done\n"
-     "C: @3 UID FETCH 5 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     LOOK("3", "5")
+     FOUND("1", "5", "10")
      "S: @3 OK done\n"
      "C: @4 UID STORE 5 +FLAGS.SILENT (\\Deleted)\n"
      "| close\n",
@@ -204,8 +204,8 @@ static const Case cases[] = {
     {"expunge that is cut before anything was marked", "UIDPLUS",
      {JOB_EXPUNGE, .messages = {{5}}},
      SELECT("2")
-     "C: @3 UID FETCH 5 (UID FLAGS INTERNALDATE RFC822.SIZE)\n"
-     "S: * 1 FETCH (UID 5 FLAGS () " DATE " RFC822.SIZE 10)\n"
+     LOOK("3", "5")
+     FOUND("1", "5", "10")
      "| close\n",
      "offline 5?"},
 
