@@ -310,16 +310,22 @@ static void test_sync(Place *place, gconstpointer data)
     assert_sync(place, "INBOX", &known, "reset M:1 M:3 M:4");
 }
 
-static void test_sync_many(Place *place, gconstpointer data)
+/* 600 new messages in INBOX. */
+static void put_many(Place *place)
 {
-    g_autoptr(Job) job = new_job(JOB_SYNC, "INBOX");
-
     make_maildir(place->root, "INBOX");
     for (guint i = 0; i < 600; i++) {
         g_autofree char *name = g_strdup_printf("INBOX/new/m%u", i);
 
         put_file(place->root, name, "Subject: x\n\n", 1000 + i);
     }
+}
+
+static void test_sync_many(Place *place, gconstpointer data)
+{
+    g_autoptr(Job) job = new_job(JOB_SYNC, "INBOX");
+
+    put_many(place);
     run(place, job);
     g_assert_cmpuint(place->n_pauses, >=, 30);
     for (guint i = 0; i < place->events->len; i++) {
@@ -338,12 +344,7 @@ static void test_sync_renamed(Place *place, gconstpointer data)
     g_auto(Known) known = {0};
     guint64 stamp;
 
-    make_maildir(place->root, "INBOX");
-    for (guint i = 0; i < 600; i++) {
-        g_autofree char *name = g_strdup_printf("INBOX/new/m%u", i);
-
-        put_file(place->root, name, "Subject: x\n\n", 1000 + i);
-    }
+    put_many(place);
     place->n_to_take = 600;
     g_free(sync_folder(place, "INBOX", &known));
     g_assert_cmpuint(uid_set_count(known.uids), ==, 600);
@@ -459,16 +460,24 @@ static void test_find_unnumbered(Place *place, gconstpointer data)
     assert_sync(place, "Box", &known, "begin M:1 M:2");
 }
 
-static void test_copy(Place *place, gconstpointer data)
+/* COPY from INBOX, where three are, to Box; both are known. */
+static Job *copy_job(Place *place, Known *inbox, Known *box)
 {
-    g_autoptr(Job) job = new_job(JOB_COPY, "INBOX");
-    g_auto(Known) inbox = {0}, box = {0};
+    Job *job = new_job(JOB_COPY, "INBOX");
 
     put_three(place);
-    g_free(sync_folder(place, "INBOX", &inbox));
-    g_free(sync_folder(place, "Box", &box));
-    job->uidvalidity = inbox.uidvalidity;
+    g_free(sync_folder(place, "INBOX", inbox));
+    g_free(sync_folder(place, "Box", box));
+    job->uidvalidity = inbox->uidvalidity;
     job->change->target = g_strdup("Box");
+    return job;
+}
+
+static void test_copy(Place *place, gconstpointer data)
+{
+    g_auto(Known) inbox = {0}, box = {0};
+    g_autoptr(Job) job = copy_job(place, &inbox, &box);
+
     add_message(job, 1);
     add_message(job, 3);
     add_message(job, 77);
@@ -493,14 +502,9 @@ static void test_copy(Place *place, gconstpointer data)
 
 static void test_move(Place *place, gconstpointer data)
 {
-    g_autoptr(Job) job = new_job(JOB_COPY, "INBOX");
     g_auto(Known) inbox = {0}, box = {0};
+    g_autoptr(Job) job = copy_job(place, &inbox, &box);
 
-    put_three(place);
-    g_free(sync_folder(place, "INBOX", &inbox));
-    g_free(sync_folder(place, "Box", &box));
-    job->uidvalidity = inbox.uidvalidity;
-    job->change->target = g_strdup("Box");
     job->change->is_move = TRUE;
     add_message(job, 2);
     move_file(place->root, "INBOX/cur/b:2,S", "INBOX/cur/b:2,FS"); /* and nobody told */
