@@ -80,6 +80,12 @@ static inline void fixture_tear_down(Fixture *fixture, gconstpointer data)
     g_free(fixture->state);
 }
 
+/* A test with a fixture of its own. */
+static inline void fixture_add(const char *path, void (*func)(Fixture *, gconstpointer))
+{
+    g_test_add(path, Fixture, NULL, fixture_set_up, func, fixture_tear_down);
+}
+
 /* A path below the fixture's folder.  The caller owns it. */
 static inline char *in(const char *folder, const char *name)
 {

@@ -675,32 +675,24 @@ static void test_twin(Fixture *fixture, gconstpointer data)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *path;
-        void (*func)(Fixture *, gconstpointer);
-    } tests[] = {
-        {"/disk/body/write", test_write},
-        {"/disk/body/modes", test_modes},
-        {"/disk/body/temporary", test_temporary},
-        {"/disk/body/replace", test_replace},
-        {"/disk/body/cached", test_cached},
-        {"/disk/body/message-removed", test_message_removed},
-        {"/disk/body/mailbox-removed", test_mailbox_removed},
-        {"/disk/body/victims", test_victims},
-        {"/disk/body/suspect", test_suspect},
-        {"/disk/body/sweep", test_sweep},
-        {"/disk/body/index-lost", test_index_lost},
-        {"/disk/body/symlinks", test_symlinks},
-        {"/disk/body/move", test_move},
-        {"/disk/body/move-whole", test_move_whole},
-        {"/disk/body/move-onto-link", test_move_onto_link},
-        {"/disk/body/move-nothing", test_move_nothing},
-        {"/disk/body/move-crash", test_move_crash},
-        {"/disk/body/twin", test_twin},
-    };
-
     g_test_init(&argc, &argv, NULL);
-    for (guint i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].func, fixture_tear_down);
+    fixture_add("/disk/body/write", test_write);
+    fixture_add("/disk/body/modes", test_modes);
+    fixture_add("/disk/body/temporary", test_temporary);
+    fixture_add("/disk/body/replace", test_replace);
+    fixture_add("/disk/body/cached", test_cached);
+    fixture_add("/disk/body/message-removed", test_message_removed);
+    fixture_add("/disk/body/mailbox-removed", test_mailbox_removed);
+    fixture_add("/disk/body/victims", test_victims);
+    fixture_add("/disk/body/suspect", test_suspect);
+    fixture_add("/disk/body/sweep", test_sweep);
+    fixture_add("/disk/body/index-lost", test_index_lost);
+    fixture_add("/disk/body/symlinks", test_symlinks);
+    fixture_add("/disk/body/move", test_move);
+    fixture_add("/disk/body/move-whole", test_move_whole);
+    fixture_add("/disk/body/move-onto-link", test_move_onto_link);
+    fixture_add("/disk/body/move-nothing", test_move_nothing);
+    fixture_add("/disk/body/move-crash", test_move_crash);
+    fixture_add("/disk/body/twin", test_twin);
     return g_test_run();
 }

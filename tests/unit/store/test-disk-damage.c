@@ -1,11 +1,8 @@
 /* What can go wrong with files: an unclean end, damage, other versions, a second daemon, a full
  * disk.  Nothing of it may lose a number, or take the process down. */
-#include "disk-fixture.h"
+#include "small-disk.h"
 
-#include <errno.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 
 /* -- Doing damage ------------------------------------------------------------------------------ */
 
@@ -614,88 +611,52 @@ static void test_full_body(Fixture *fixture, gconstpointer data)
     g_assert_cmpmem(found, 100 * 1024, octets, 100 * 1024);
 }
 
-/* In a child with its own mounts. */
 static void fill_small_disk(Fixture *fixture)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *ballast = NULL, *room = g_malloc0(1024 * 1024);
-    int fd;
 
-    if (mount("none", fixture->dir, "tmpfs", 0, "size=2m") < 0)
-        _exit(77);
-    fixture_open(fixture);
     put_inbox(fixture, 10);
-    ballast = in(fixture->dir, "ballast");
-    fd = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    while (write(fd, room, 4096) > 0)
-        ;
-    g_assert_cmpint(errno, ==, ENOSPC);
-    close(fd);
+    take_room(fixture);
     error = try_submit(fixture, many_messages(11, 3000));
     g_assert_error(error, MAIL_ERROR, MAIL_ERROR_NOSPACE);
     g_assert_cmpuint(count_loaded(fixture), ==, 10);
     fixture_close(fixture); /* also while it is full */
-    g_assert_cmpint(g_unlink(ballast), ==, 0);
+    give_room(fixture);
     fixture_open(fixture);
     g_assert_null(disk_warning(fixture->disk));
     submit(fixture, many_messages(11, 300));
     g_assert_cmpuint(count_loaded(fixture), ==, 310);
     g_assert_cmpuint(count_recalled(fixture, 400), ==, 310);
-    fixture_close(fixture);
 }
 
 static void test_small_disk(Fixture *fixture, gconstpointer data)
 {
-    int status = 0;
-    pid_t pid;
-
-    fixture_close(fixture);
-    pid = fork();
-    if (pid == 0) {
-        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-            _exit(77);
-        fill_small_disk(fixture);
-        _exit(0);
-    }
-    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        g_test_skip("a small tmpfs takes root's rights");
-    else
-        g_assert_cmpint(status, ==, 0);
-    fixture_open(fixture);
+    on_small_disk(fixture, fill_small_disk);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *path;
-        void (*func)(Fixture *, gconstpointer);
-    } tests[] = {
-        {"/disk/damage/unclean", test_unclean},
-        {"/disk/damage/another-boot", test_another_boot},
-        {"/disk/damage/unclean-without-work", test_unclean_without_work},
-        {"/disk/damage/index-behind", test_index_behind},
-        {"/disk/damage/index-unlisted", test_index_unlisted},
-        {"/disk/damage/index", test_index_damaged},
-        {"/disk/damage/index-inside", test_index_damaged_inside},
-        {"/disk/damage/index-running", test_index_damaged_running},
-        {"/disk/damage/marked", test_marked},
-        {"/disk/damage/state-salvaged", test_state_salvaged},
-        {"/disk/damage/state-without-mailboxes", test_state_without_mailboxes},
-        {"/disk/damage/state-from-index", test_state_from_index},
-        {"/disk/damage/newer", test_newer},
-        {"/disk/damage/second", test_second},
-        {"/disk/damage/places", test_places},
-        {"/disk/damage/full", test_full},
-        {"/disk/damage/full-group", test_full_group},
-        {"/disk/damage/full-hole", test_full_hole},
-        {"/disk/damage/full-body", test_full_body},
-        {"/disk/damage/small-disk", test_small_disk},
-    };
-
     g_test_init(&argc, &argv, NULL);
     signal(SIGXFSZ, SIG_IGN); /* what a full disk is played with */
-    for (guint i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].func, fixture_tear_down);
+    fixture_add("/disk/damage/unclean", test_unclean);
+    fixture_add("/disk/damage/another-boot", test_another_boot);
+    fixture_add("/disk/damage/unclean-without-work", test_unclean_without_work);
+    fixture_add("/disk/damage/index-behind", test_index_behind);
+    fixture_add("/disk/damage/index-unlisted", test_index_unlisted);
+    fixture_add("/disk/damage/index", test_index_damaged);
+    fixture_add("/disk/damage/index-inside", test_index_damaged_inside);
+    fixture_add("/disk/damage/index-running", test_index_damaged_running);
+    fixture_add("/disk/damage/marked", test_marked);
+    fixture_add("/disk/damage/state-salvaged", test_state_salvaged);
+    fixture_add("/disk/damage/state-without-mailboxes", test_state_without_mailboxes);
+    fixture_add("/disk/damage/state-from-index", test_state_from_index);
+    fixture_add("/disk/damage/newer", test_newer);
+    fixture_add("/disk/damage/second", test_second);
+    fixture_add("/disk/damage/places", test_places);
+    fixture_add("/disk/damage/full", test_full);
+    fixture_add("/disk/damage/full-group", test_full_group);
+    fixture_add("/disk/damage/full-hole", test_full_hole);
+    fixture_add("/disk/damage/full-body", test_full_body);
+    fixture_add("/disk/damage/small-disk", test_small_disk);
     return g_test_run();
 }

@@ -448,26 +448,18 @@ static void test_many(Fixture *fixture, gconstpointer data)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *path;
-        void (*func)(Fixture *, gconstpointer);
-    } tests[] = {
-        {"/disk/mailboxes", test_mailboxes},
-        {"/disk/mailbox-removed", test_mailbox_removed},
-        {"/disk/mailbox-renamed", test_mailbox_renamed},
-        {"/disk/messages", test_messages},
-        {"/disk/changes", test_changes},
-        {"/disk/empty", test_empty},
-        {"/disk/chunks", test_chunks},
-        {"/disk/recall", test_recall},
-        {"/disk/order", test_order},
-        {"/disk/close", test_close},
-        {"/disk/close-from-callback", test_close_from_callback},
-        {"/disk/many", test_many},
-    };
-
     g_test_init(&argc, &argv, NULL);
-    for (guint i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].func, fixture_tear_down);
+    fixture_add("/disk/mailboxes", test_mailboxes);
+    fixture_add("/disk/mailbox-removed", test_mailbox_removed);
+    fixture_add("/disk/mailbox-renamed", test_mailbox_renamed);
+    fixture_add("/disk/messages", test_messages);
+    fixture_add("/disk/changes", test_changes);
+    fixture_add("/disk/empty", test_empty);
+    fixture_add("/disk/chunks", test_chunks);
+    fixture_add("/disk/recall", test_recall);
+    fixture_add("/disk/order", test_order);
+    fixture_add("/disk/close", test_close);
+    fixture_add("/disk/close-from-callback", test_close_from_callback);
+    fixture_add("/disk/many", test_many);
     return g_test_run();
 }

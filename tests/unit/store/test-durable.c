@@ -150,19 +150,11 @@ static void test_journal(Fixture *fixture, gconstpointer data)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *path;
-        void (*func)(Fixture *, gconstpointer);
-    } tests[] = {
-        {"/durable/seal", test_seal},
-        {"/durable/sync", test_sync},
-        {"/durable/lose", test_lose},
-        {"/durable/journal", test_journal},
-    };
-
     synced = g_ptr_array_new_with_free_func(g_free);
     g_test_init(&argc, &argv, NULL);
-    for (guint i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].func, fixture_tear_down);
+    fixture_add("/durable/seal", test_seal);
+    fixture_add("/durable/sync", test_sync);
+    fixture_add("/durable/lose", test_lose);
+    fixture_add("/durable/journal", test_journal);
     return g_test_run();
 }

@@ -725,33 +725,25 @@ static void test_rescue_items(Fixture *fixture, gconstpointer data)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *path;
-        void (*func)(Fixture *, gconstpointer);
-    } tests[] = {
-        {"/journal/entry", test_entry},
-        {"/journal/kinds", test_kinds},
-        {"/journal/ids", test_ids},
-        {"/journal/local", test_local},
-        {"/journal/parked", test_parked},
-        {"/journal/items", test_items},
-        {"/journal/full", test_full},
-        {"/journal/index-fails", test_index_fails},
-        {"/journal/crash", test_crash},
-#ifdef MAILFS_FAULTS
-        {"/journal/killed", test_killed},
-        {"/journal/unsynced", test_unsynced},
-#endif
-        {"/journal/upgrade", test_upgrade},
-        {"/journal/upgrade-damaged", test_upgrade_damaged},
-        {"/journal/rescue", test_rescue},
-        {"/journal/absurd", test_absurd},
-        {"/journal/rescue-items", test_rescue_items},
-    };
-
     g_test_init(&argc, &argv, NULL);
     signal(SIGXFSZ, SIG_IGN);
-    for (guint i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].func, fixture_tear_down);
+    fixture_add("/journal/entry", test_entry);
+    fixture_add("/journal/kinds", test_kinds);
+    fixture_add("/journal/ids", test_ids);
+    fixture_add("/journal/local", test_local);
+    fixture_add("/journal/parked", test_parked);
+    fixture_add("/journal/items", test_items);
+    fixture_add("/journal/full", test_full);
+    fixture_add("/journal/index-fails", test_index_fails);
+    fixture_add("/journal/crash", test_crash);
+#ifdef MAILFS_FAULTS
+    fixture_add("/journal/killed", test_killed);
+    fixture_add("/journal/unsynced", test_unsynced);
+#endif
+    fixture_add("/journal/upgrade", test_upgrade);
+    fixture_add("/journal/upgrade-damaged", test_upgrade_damaged);
+    fixture_add("/journal/rescue", test_rescue);
+    fixture_add("/journal/absurd", test_absurd);
+    fixture_add("/journal/rescue-items", test_rescue_items);
     return g_test_run();
 }

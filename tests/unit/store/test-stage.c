@@ -1,11 +1,8 @@
 /* Stages: what sealing makes of line ends at every border, what it refuses, what is left behind,
  * and names in lost+found that try to get out of it. */
-#include "disk-fixture.h"
+#include "small-disk.h"
 
-#include <errno.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 
 #include "base/limits.h"
 #include "store/journal.h"
@@ -422,55 +419,29 @@ static void test_sync(Fixture *fixture, gconstpointer data)
     g_clear_error(&bad.error);
 }
 
-/* In a child with its own mounts. */
 static void fill_small_disk(Fixture *fixture)
 {
-    g_autofree char *ballast = NULL, *room = g_malloc0(4096), *octets = g_malloc(256 * 1024);
+    g_autofree char *octets = g_malloc(256 * 1024);
     g_auto(Sealed) full = {0}, again = {0};
     guint64 number;
-    int fd, other;
+    int fd;
 
-    if (mount("none", fixture->dir, "tmpfs", 0, "size=2m") < 0)
-        _exit(77);
-    fixture_open(fixture);
     memset(octets, 'x', 256 * 1024);
     memcpy(octets, "A: ", 3);
     fd = new_stage(fixture, octets, 256 * 1024, &number);
-    ballast = in(fixture->dir, "ballast");
-    other = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    while (write(other, room, 4096) > 0)
-        ;
-    g_assert_cmpint(errno, ==, ENOSPC);
-    close(other);
+    take_room(fixture);
     stage_seal(fixture->disk, fd, on_sealed, &full);
     wait_for(&full.is_done);
     g_assert_error(full.error, MAIL_ERROR, MAIL_ERROR_NOSPACE);
     g_assert_cmpuint(count_stages(fixture), ==, 1);
-    g_assert_cmpint(g_unlink(ballast), ==, 0);
+    give_room(fixture);
     seal(fixture, fd, &again);
     g_assert_no_error(again.error);
-    fixture_close(fixture);
 }
 
 static void test_small_disk(Fixture *fixture, gconstpointer data)
 {
-    int status = 0;
-    pid_t pid;
-
-    fixture_close(fixture);
-    pid = fork();
-    if (pid == 0) {
-        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-            _exit(77);
-        fill_small_disk(fixture);
-        _exit(0);
-    }
-    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        g_test_skip("a small tmpfs takes root's rights");
-    else
-        g_assert_cmpint(status, ==, 0);
-    fixture_open(fixture);
+    on_small_disk(fixture, fill_small_disk);
 }
 
 #ifdef MAILFS_FAULTS
@@ -737,38 +708,30 @@ static void test_lost_symlinks(Fixture *fixture, gconstpointer data)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *path;
-        void (*func)(Fixture *, gconstpointer);
-    } tests[] = {
-        {"/stage/numbers", test_numbers},
-        {"/stage/numbers-of-rows", test_numbers_of_rows},
-        {"/stage/folder", test_folder},
-        {"/stage/seal/lines", test_lines},
-        {"/stage/seal/borders", test_borders},
-        {"/stage/seal/message-id", test_message_id},
-        {"/stage/seal/refused", test_refused},
-        {"/stage/seal/late-nul", test_late_nul},
-        {"/stage/seal/too-big", test_too_big},
-        {"/stage/seal/versions", test_versions},
-        {"/stage/seal/close-unheard", test_close_unheard},
-        {"/stage/sync", test_sync},
-        {"/stage/small-disk", test_small_disk},
-#ifdef MAILFS_FAULTS
-        {"/stage/killed", test_killed},
-        {"/stage/unsynced", test_unsynced},
-#endif
-        {"/stage/to-body", test_to_body},
-        {"/stage/to-body-elsewhere", test_to_body_elsewhere},
-        {"/stage/lost", test_lost},
-        {"/stage/lost-taken", test_lost_taken},
-        {"/stage/lost-at-the-end", test_lost_at_the_end},
-        {"/stage/lost-symlinks", test_lost_symlinks},
-    };
-
     g_test_init(&argc, &argv, NULL);
     signal(SIGXFSZ, SIG_IGN);
-    for (guint i = 0; i < G_N_ELEMENTS(tests); i++)
-        g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].func, fixture_tear_down);
+    fixture_add("/stage/numbers", test_numbers);
+    fixture_add("/stage/numbers-of-rows", test_numbers_of_rows);
+    fixture_add("/stage/folder", test_folder);
+    fixture_add("/stage/seal/lines", test_lines);
+    fixture_add("/stage/seal/borders", test_borders);
+    fixture_add("/stage/seal/message-id", test_message_id);
+    fixture_add("/stage/seal/refused", test_refused);
+    fixture_add("/stage/seal/late-nul", test_late_nul);
+    fixture_add("/stage/seal/too-big", test_too_big);
+    fixture_add("/stage/seal/versions", test_versions);
+    fixture_add("/stage/seal/close-unheard", test_close_unheard);
+    fixture_add("/stage/sync", test_sync);
+    fixture_add("/stage/small-disk", test_small_disk);
+#ifdef MAILFS_FAULTS
+    fixture_add("/stage/killed", test_killed);
+    fixture_add("/stage/unsynced", test_unsynced);
+#endif
+    fixture_add("/stage/to-body", test_to_body);
+    fixture_add("/stage/to-body-elsewhere", test_to_body_elsewhere);
+    fixture_add("/stage/lost", test_lost);
+    fixture_add("/stage/lost-taken", test_lost_taken);
+    fixture_add("/stage/lost-at-the-end", test_lost_at_the_end);
+    fixture_add("/stage/lost-symlinks", test_lost_symlinks);
     return g_test_run();
 }
