@@ -7,21 +7,19 @@
  * another change, which waits for this one and then replaces what this one made.
  *
  * Where the octets are those of a message that the account has already, COPY brings them there
- * without an upload (the octets of an answer that is lost are looked for in the same way).
+ * without an upload (change-twin.c; the octets of an answer that is lost are looked for in the same
+ * way).  How a file comes to be sealed, and where it goes when it is refused: change-commit.c.
  *
  * The old one: REPLACE does it all in one command, but ends the old message for good, so it is used
  * where rm would do that too.  Otherwise the old one goes to Trash, or is expunged, only after the
  * new one was read back and has the right hash: Gmail answers an APPEND of a known Message-ID with
  * the old message's UID.  What cannot be proved is kept: two versions, and a line in the log.
  */
-#include "store/change-internal.h"
-#include "base/deadline.h"
+#include "store/change-create-internal.h"
 #include "base/error.h"
-#include "base/io.h"
 #include "base/fault.h"
 
 #include <string.h>
-#include <unistd.h>
 
 /* Change.stage: which job is out. */
 enum {
@@ -37,13 +35,6 @@ enum {
 
 static void ask_append(Change *change);
 static void remove_old(Change *change);
-
-static JournalMessage *old_one(const Change *change)
-{
-    const JournalEntry *entry = change->entry;
-
-    return entry->messages->len > 0 ? &g_array_index(entry->messages, JournalMessage, 0) : NULL;
-}
 
 /* -- The end ----------------------------------------------------------------------------------- */
 
@@ -66,7 +57,7 @@ static void adopt_body(Change *change, DiskBatch *batch, Mailbox *mailbox, Messa
  * could not be removed alone. */
 static void hide_old(Change *change, DiskBatch *batch, Mailbox *mailbox)
 {
-    const JournalMessage *old = old_one(change);
+    const JournalMessage *old = create_old(change);
     Message *hidden = message_new();
 
     hidden->item = change_new_item(mailbox);
@@ -107,7 +98,7 @@ static void done(Change *change, OldOne fate)
     Store *store = change->store;
     const JournalEntry *entry = change->entry;
     Mailbox *mailbox = change_mailbox(change);
-    const JournalMessage *old = old_one(change);
+    const JournalMessage *old = create_old(change);
     LocalFile *file = change->file;
     DiskBatch *batch = disk_batch_new();
     Message *message = NULL, *replaced = old ? change_message(change, old) : NULL;
@@ -146,105 +137,13 @@ static void done(Change *change, OldOne fate)
     change_finish(change, batch);
 }
 
-/* -- Refusals ---------------------------------------------------------------------------------- */
-
-/* Takes back what the directory shows.  The scratch file that was renamed is what it was. */
-static void undo(Change *change, const GError *error)
-{
-    LocalFile *file = change->file;
-
-    if (!file)
-        return;
-    if (file->committing == change->revision)
-        file->committing = 0;
-    if (file->is_gone || !change->scratch_name)
-        return;
-    file->kind = LOCAL_SCRATCH;
-    local_rename(file, change->scratch_name);
-}
-
-static char *folder_of(const Change *change)
-{
-    const Mailbox *mailbox = change_mailbox(change);
-
-    return mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
-}
-
-/* Why it ends, while its octets are on their way to lost+found. */
-typedef struct {
-    GError *error;
-    gboolean is_sealed; /* and so may be in the journal */
-} Loss;
-
-static void loss_free(gpointer data)
-{
-    Loss *loss = data;
-
-    g_error_free(loss->error);
-    g_free(loss);
-}
-
-static void end_lost(Change *change)
-{
-    const Loss *loss = change->own;
-    g_autoptr(GError) error = g_error_copy(loss->error);
-
-    if (loss->is_sealed)
-        change_refuse(change, NULL, error);
-    else
-        change_abandon(change, error);
-}
-
-static void on_lost(const GError *failure, gpointer user)
-{
-    Change *change = user;
-    LocalFile *file = change->file;
-
-    if (failure) {
-        g_warning("%s: %s stays where it is: %s", change->store->account->id, change->entry->name,
-                  failure->message);
-    } else if (file && !file->is_gone) {
-        DiskBatch *batch = disk_batch_new();
-
-        mailbox_touch(file->mailbox, store_now());
-        local_drop(file, batch);
-        disk_submit(change->store->disk, batch, NULL, NULL);
-    }
-    end_lost(change);
-}
-
-/* Its octets go to lost+found, and when they are there, the file out of the directory; a scratch
- * file stays one.  Then the change ends. */
-static void lose(Change *change, int fd, const GError *error, gboolean is_sealed)
-{
-    g_autofree char *folder = folder_of(change);
-    const char *name = change->file ? change->file->name : change->entry->name;
-    StageLost lost = {folder, name, error->message};
-    Loss *loss = g_new(Loss, 1);
-
-    *loss = (Loss){g_error_copy(error), is_sealed};
-    change->own = loss;
-    change->own_free = loss_free;
-    if (change->scratch_name || fd < 0)
-        end_lost(change);
-    else
-        stage_lose(change->store->disk, fd, &lost, on_lost, change);
-}
-
-static void refuse(Change *change, const GError *error)
-{
-    autofd int fd = stage_open(change->store->disk, change->entry->stage, NULL);
-
-    lose(change, fd, error, TRUE);
-}
-
 /* -- The new one ------------------------------------------------------------------------------- */
 
 /* What it replaces, by what the model knows now: the message of the same item (an edit), the one
  * whose name it took, or the one that was parked to make room for it. */
 static Message *find_old(Change *change, Mailbox *mailbox)
 {
-    const JournalMessage *old = old_one(change);
+    const JournalMessage *old = create_old(change);
     guint64 item = old ? old->item : change->file ? change->file->replaces : 0;
     Message *message = mailbox_find_item(mailbox, change->entry->item);
 
@@ -268,7 +167,7 @@ static void inherit(Change *change, const Message *old)
     if (old) {
         change_add_message(change, old, 0);
         if (old->is_exact) /* the server's claim, which EXPUNGE compares, is not known any more */
-            old_one(change)->size = 0;
+            create_old(change)->size = 0;
         set_flags(entry, old->flags & (guint16)~MESSAGE_DELETED, old->keywords);
         entry->date = old->date;
     }
@@ -301,7 +200,7 @@ static void fill_octets(const Change *change, Job *job)
 static void ask_append(Change *change)
 {
     Mailbox *mailbox = change_mailbox(change);
-    const JournalMessage *old = old_one(change);
+    const JournalMessage *old = create_old(change);
     Job *job = change_own_job(change, JOB_APPEND);
 
     fill_octets(change, job);
@@ -320,34 +219,6 @@ static void ask_append(Change *change)
     change_send(change, JOURNAL_SENT, job);
 }
 
-static gboolean has_wanted_flags(const LocalFile *file, const Message *twin)
-{
-    return !file || !file->is_flagged ||
-           (twin->flags == file->flags &&
-            message_has_keyword(twin->keywords, MESSAGE_PASSED) == file->is_passed);
-}
-
-/* The message with the same octets, if a copy of it would be the same message: no other flags, no
- * other date than was asked for; and not one that is marked \Deleted, for the copy would be, too,
- * and be taken by whoever expunges next. */
-static const Message *find_twin(const Change *change, Mailbox **ret_mailbox)
-{
-    const Mailbox *own = change_mailbox(change);
-    Mailbox *mailbox = change->twin_mailbox
-                           ? account_find_number(change->store->account, change->twin_mailbox)
-                           : NULL;
-    const Message *message = mailbox ? mailbox_find_item(mailbox, change->twin_item) : NULL;
-    gint64 wanted = change->file ? change->file->mtime : change->entry->date;
-
-    if (!message || mailbox == own || old_one(change) || (message->flags & MESSAGE_DELETED) ||
-        message->is_hidden ||
-        message->uid != change->twin_uid ||
-        (wanted && wanted != message->date) || !has_wanted_flags(change->file, message))
-        return NULL;
-    *ret_mailbox = mailbox;
-    return message;
-}
-
 static void ask_copy(Change *change, Mailbox *from, const Message *twin)
 {
     Job *job = change_job(JOB_COPY, from->wire, from->uidvalidity);
@@ -364,42 +235,6 @@ static void ask_copy(Change *change, Mailbox *from, const Message *twin)
     change_send(change, JOURNAL_SENT, job);
 }
 
-/* The octets are those of the message that would be replaced, as when files with LF are copied over
- * what they have become: nothing is to be sent.  What took the message's name is the message. */
-static gboolean is_same(const Change *change, const Mailbox *mailbox)
-{
-    const JournalMessage *old = old_one(change);
-    const LocalFile *file = change->file;
-
-    return old && file && !file->is_gone && !file->replaces &&
-           change->twin_mailbox == mailbox->number && change->twin_item == old->item &&
-           change->twin_uid == old->uid &&
-           (old->item == change->entry->item || file->n_writers == 0);
-}
-
-static void done_same(Change *change, Mailbox *mailbox)
-{
-    Store *store = change->store;
-    JournalEntry *entry = change->entry;
-    LocalFile *file = change->file;
-    Message *message = change_message(change, old_one(change));
-    gint64 mtime = file->mtime != message->date ? file->mtime : 0;
-    DiskBatch *batch = disk_batch_new();
-
-    store_set_local(store, mailbox, message, file->mode, mtime);
-    if (message->item == entry->item) {
-        local_committed(file, batch, change->revision);
-    } else {
-        StoreMoved moved = {mailbox, entry->item, file->name, mailbox, message};
-
-        local_drop(file, batch);
-        store->params.observer->message_moved(store, &moved, store->params.user);
-    }
-    stage_remove(store->disk, entry->stage);
-    entry->stage = 0;
-    change_finish(change, batch);
-}
-
 static void begin(Change *change)
 {
     Mailbox *mailbox = change_mailbox(change), *from = NULL;
@@ -408,18 +243,18 @@ static void begin(Change *change)
 
     if (!mailbox || mailbox->is_container) {
         mail_fail(&error, MAIL_ERROR_GONE, "the mailbox %s is gone", change->entry->wire);
-        refuse(change, error);
+        create_refuse(change, error);
         return;
     }
     change->entry->uidvalidity = mailbox->uidvalidity;
     change->entry->uidnext = change_first_possible_uid(mailbox);
     inherit(change, find_old(change, mailbox));
     FAULT("create-begin");
-    if (is_same(change, mailbox)) {
-        done_same(change, mailbox);
+    if (create_is_same(change, mailbox)) {
+        create_done_same(change, mailbox);
         return;
     }
-    twin = find_twin(change, &from);
+    twin = create_find_twin(change, &from);
     if (twin)
         ask_copy(change, from, twin);
     else
@@ -463,7 +298,7 @@ static gboolean is_of_epoch(const Change *change, guint32 uidvalidity)
 static void arrived(Change *change, guint32 uid, guint32 uidvalidity)
 {
     JournalEntry *entry = change->entry;
-    const JournalMessage *old = old_one(change);
+    const JournalMessage *old = create_old(change);
 
     FAULT("create-arrived");
     /* Another epoch of the mailbox: its UIDs mean nothing to the model before the next sync. */
@@ -480,7 +315,7 @@ static void arrived(Change *change, guint32 uid, guint32 uidvalidity)
         mail_fail(&error, MAIL_ERROR_EXISTS,
                   "the server took the new version of %s for the message that it has already "
                   "(the same Message-ID), and kept the old one", entry->name);
-        refuse(change, error);
+        create_refuse(change, error);
         return;
     }
     entry->state = JOURNAL_HALF;
@@ -588,7 +423,7 @@ static void on_proof(Change *change, const JobChange *result)
         return;
     }
     FAULT("create-proved");
-    if (old_one(change)->new_uid) {
+    if (create_old(change)->new_uid) {
         ask_expunge(change);
         return;
     }
@@ -626,7 +461,7 @@ static void on_moved(Change *change, const JobChange *result)
         done(change, OLD_GONE);
         return;
     }
-    old_one(change)->new_uid = old->target_uid ? old->target_uid : MESSAGE_UID_PENDING;
+    create_old(change)->new_uid = old->target_uid ? old->target_uid : MESSAGE_UID_PENDING;
     change_save(change, NULL, ask_expunge);
 }
 
@@ -677,7 +512,7 @@ static void failed(Change *change, const Job *job, const GError *error)
     } else if (change->stage >= ASK_TRASH) {
         keep_both(change, error);
     } else {
-        refuse(change, error);
+        create_refuse(change, error);
     }
 }
 
@@ -716,122 +551,4 @@ static void answered(Change *change, Job *job, const GError *error)
     }
 }
 
-const ChangeOps change_create_ops = {step, answered, undo};
-
-/* -- Asking ------------------------------------------------------------------------------------ */
-
-/* With its UID: by the time that it matters, the item may have other octets. */
-static void set_twin(Change *change, guint16 number, guint64 item)
-{
-    const Mailbox *mailbox = number ? account_find_number(change->store->account, number) : NULL;
-    const Message *message = mailbox ? mailbox_find_item(mailbox, item) : NULL;
-
-    change->twin_mailbox = message ? number : 0;
-    change->twin_item = item;
-    change->twin_uid = message ? message->uid : 0;
-}
-
-static void on_twin(guint16 mailbox, guint64 item, gpointer user)
-{
-    set_twin(user, mailbox, item);
-    change_begin(user);
-}
-
-/* Nothing is in the journal yet: what could not be sealed ends here. */
-static void not_sealed(Change *change, const GError *error)
-{
-    gboolean is_no_message = mail_error_is(error, MAIL_ERROR_INVALID) ||
-                             mail_error_is(error, MAIL_ERROR_TOOBIG);
-
-    undo(change, error);
-    if (is_no_message)
-        lose(change, change->file->fd, error, FALSE);
-    else
-        change_abandon(change, error);
-}
-
-static void on_sealed(const StageSeal *seal, const GError *error, gpointer user)
-{
-    Change *change = user;
-    JournalEntry *entry = change->entry;
-
-    if (error) {
-        not_sealed(change, error);
-        return;
-    }
-    entry->stage = seal->number;
-    entry->size = seal->size;
-    memcpy(entry->sha256, seal->sha256, sizeof entry->sha256);
-    entry->message_id = g_strdup(seal->message_id);
-    FAULT("create-sealed");
-    if (change->twin_mailbox)
-        change_begin(change);
-    else
-        disk_find_twin(change->store->disk, entry->size, entry->sha256, on_twin, change);
-}
-
-static Change *begin_commit(Store *store, LocalFile *file)
-{
-    Change *change = change_new(store, JOURNAL_CREATE, file->mailbox);
-
-    change->file = local_ref(file);
-    change->revision = file->revision;
-    change->entry->item = file->item;
-    change->entry->name = g_strdup(file->name);
-    change->entry->date = file->mtime ? file->mtime : file->written;
-    if (file->twin_mailbox && file->twin_revision == file->revision)
-        set_twin(change, file->twin_mailbox, file->twin_item);
-    file->committing = file->revision;
-    stage_seal(store->disk, file->fd, on_sealed, change);
-    return change;
-}
-
-static Change *find_commit(const Store *store, const LocalFile *file, guint revision)
-{
-    for (GList *link = store->changes; link; link = link->next) {
-        Change *change = link->data;
-
-        if (change->file == file && change->revision == revision)
-            return change;
-    }
-    return NULL;
-}
-
-StoreChange *store_commit(Store *store, LocalFile *file, StoreFunc func, gpointer user)
-{
-    g_autoptr(GError) error = NULL;
-    Change *change = file->committing ? find_commit(store, file, file->committing) : NULL;
-
-    if (change && (change->revision == file->revision || !local_is_dirty(file)))
-        return change_add_waiter(change, func, user);
-    if (!local_is_dirty(file))
-        return change_answer(store, NULL, func, user);
-    if (store->write_failure && !store_may_change(store, file->mailbox, &error))
-        return change_answer(store, error, func, user);
-    return change_add_waiter(begin_commit(store, file), func, user);
-}
-
-StoreChange *store_commit_as(Store *store, LocalFile *file, const char *name, Message *replaced,
-                             StoreFunc func, gpointer user)
-{
-    g_autofree char *scratch_name = g_strdup(file->name);
-    g_autoptr(GError) error = NULL;
-    Change *change;
-
-    if (!store_may_change(store, file->mailbox, &error))
-        return change_answer(store, error, func, user);
-    file->kind = LOCAL_NEW;
-    local_rename(file, name);
-    change = begin_commit(store, file);
-    change->scratch_name = g_steal_pointer(&scratch_name);
-    if (replaced)
-        change_add_message(change, replaced, 0);
-    return change_add_waiter(change, func, user);
-}
-
-void store_note_twin(Store *store, LocalFile *file, Mailbox *mailbox, Message *message)
-{
-    file->twin_mailbox = mailbox->number;
-    file->twin_item = message->item;
-    file->twin_revision = file->revision;
-}
+const ChangeOps change_create_ops = {step, answered, create_undo};

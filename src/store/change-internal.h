@@ -6,6 +6,7 @@
  *   change-queue.c     the queue that people see
  *   change-arrive.c    what became of it in the model
  *   change-create.c    CREATE: a file becomes a message, perhaps in the place of another
+ *                      (change-create-internal.h)
  *   change-transfer.c  COPY and MOVE (change-transfer-internal.h)
  *   change-match.c     which message is the copy of which
  *   change-carry.c     the rows of what was moved
