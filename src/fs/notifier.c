@@ -73,9 +73,9 @@ static void keep_only(unsigned fd)
         (void)close_range(first, fd - 1, 0);
 }
 
-/* The kernel makes the root with no permissions at all and asks for its attributes at the first use.
- * An announcement that comes between makes it drop the answer as outdated, and the user is refused
- * (EACCES) what is his own.  So the attributes are there before anything is announced. */
+/* The kernel makes the root with no permissions at all and asks for its attributes at the first
+ * use.  An announcement that comes between makes it drop the answer as outdated, and the user is
+ * refused (EACCES) what is his own.  So the attributes are there before anything is announced. */
 static void load_root(const Notifier *notifier)
 {
     struct stat st;

@@ -20,8 +20,8 @@
 struct fuse_session;
 typedef struct Notifier Notifier;
 
-/* Starts the thread, whose first act is a stat() of @mountpoint: it begins to announce when requests
- * are being answered. */
+/* Starts the thread, whose first act is a stat() of @mountpoint: it begins to announce when
+ * requests are being answered. */
 Notifier *notifier_new(struct fuse_session *session, const char *mountpoint);
 
 /* The thread may be in the middle of an announcement that ends only when a request has been
