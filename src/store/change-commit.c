@@ -68,7 +68,7 @@ static void on_lost(const GError *failure, gpointer user)
     if (failure) {
         g_warning("%s: %s stays where it is: %s", change->store->account->id, change->entry->name,
                   failure->message);
-    } else if (file && !file->is_gone) {
+    } else if (file && !file->is_gone && !change_shares_file(change)) {
         DiskBatch *batch = disk_batch_new();
 
         mailbox_touch(file->mailbox, store_now());
@@ -79,7 +79,8 @@ static void on_lost(const GError *failure, gpointer user)
 }
 
 /* Its octets go to lost+found, and when they are there, the file out of the directory; a scratch
- * file stays one.  Then the change ends. */
+ * file stays one, and so does a file of which a newer version is on its way.  Then the change
+ * ends. */
 static void lose(Change *change, int fd, const GError *error, gboolean is_sealed)
 {
     g_autofree char *folder = folder_of(change);

@@ -92,6 +92,16 @@ static gint64 mtime_of(const LocalFile *file, gint64 date)
     return mtime != date ? mtime : 0;
 }
 
+/* A file may have been renamed since.  After a restart only its newest change has it. */
+static const char *name_now(const Change *change, const Mailbox *mailbox)
+{
+    const JournalEntry *entry = change->entry;
+    const LocalFile *file =
+        change->file ? change->file : local_find_item(change->store, mailbox, entry->item);
+
+    return file ? file->name : entry->name;
+}
+
 /* The server has it, under entry->uid (0: somewhere; the next sync will show it). */
 static void done(Change *change, OldOne fate)
 {
@@ -112,7 +122,7 @@ static void done(Change *change, OldOne fate)
         ChangeArrival arrival = {
             .item = entry->item,
             .uid = entry->uid,
-            .name = file ? file->name : entry->name,
+            .name = name_now(change, mailbox),
             .size = entry->size,
             .fingerprint = message_fingerprint(entry->message_id),
             .date = entry->date,
@@ -235,6 +245,20 @@ static void ask_copy(Change *change, Mailbox *from, const Message *twin)
     change_send(change, JOURNAL_SENT, job);
 }
 
+/* It was refused, and what it was a version of is another one by now: saved again, or replaced by
+ * somebody.  Then it is an older version, and gets a place beside. */
+static void make_room(Change *change, Mailbox *mailbox)
+{
+    JournalEntry *entry = change->entry;
+    const JournalMessage *old = create_old(change);
+    const Message *now = mailbox_find_item(mailbox, entry->item);
+
+    if (!now || (old && old->uid == now->uid) || entry->uidvalidity != mailbox->uidvalidity)
+        return;
+    entry->item = change_new_item(mailbox);
+    g_array_set_size(entry->messages, 0);
+}
+
 static void begin(Change *change)
 {
     Mailbox *mailbox = change_mailbox(change), *from = NULL;
@@ -246,6 +270,8 @@ static void begin(Change *change)
         create_refuse(change, error);
         return;
     }
+    if (change->is_retried)
+        make_room(change, mailbox);
     change->entry->uidvalidity = mailbox->uidvalidity;
     change->entry->uidnext = change_first_possible_uid(mailbox);
     inherit(change, find_old(change, mailbox));

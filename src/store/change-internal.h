@@ -61,6 +61,7 @@ struct Change {
     guint stage;         /* the machine's own, for this run: which job is out */
     guint64 job;         /* that is out, or 0 */
     gboolean was_queued; /* its waiters were answered by the journal: a failure is kept */
+    gboolean is_retried; /* was refused before, and what it was about may have changed since */
     guint64 n_sent;      /* octets of an upload */
     gint64 last_progress; /* a Deadline's clock */
     Deadline retry;      /* not before */
@@ -150,6 +151,8 @@ Message *change_message(const Change *change, const JournalMessage *message);
 
 /* Appends what is known of @message to the entry's messages. */
 void change_add_message(Change *change, const Message *message, guint64 new_item);
+/* Another change is about the same file: it is not this one's to drop. */
+gboolean change_shares_file(const Change *change);
 
 /* Changes, from store.c. */
 void store_changes_init(Store *store);

@@ -110,7 +110,7 @@ gboolean store_queue_retry(Store *store, guint64 id, GError **error)
         change = change_from_entry(store, journal_entry_copy(entry));
         g_ptr_array_remove_index(store->failed, i - 1);
         change->entry->state = JOURNAL_PREP;
-        change->was_queued = TRUE;
+        change->was_queued = change->is_retried = TRUE;
         change_save(change, NULL, change_wait_for_turn);
     }
     for (GList *link = store->changes; link; link = link->next)
@@ -139,7 +139,7 @@ static void drop_waiting(Change *change)
 
     mail_fail(&error, MAIL_ERROR_CANCELLED, "given up by: mailfs queue drop");
     keep_octets(store, change->entry);
-    if (change->file)
+    if (change->file && !change_shares_file(change))
         local_drop(change->file, batch);
     else if (change->ops->undo)
         change->ops->undo(change, error);

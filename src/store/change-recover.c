@@ -37,9 +37,10 @@ static gboolean load_entries(Store *store, GError **error)
 
 /* -- Local files ------------------------------------------------------------------------------- */
 
+/* The newest, for what the file holds now is what that one was made of. */
 static Change *find_create(const Store *store, const JournalLocal *row)
 {
-    for (GList *link = store->changes; link; link = link->next) {
+    for (GList *link = g_list_last(store->changes); link; link = link->prev) {
         Change *change = link->data;
         const JournalEntry *entry = change->entry;
 
@@ -85,16 +86,24 @@ static void on_lost(const GError *error, gpointer user)
 /* Takes @row. */
 static void begin_lose(Store *store, JournalLocal *row, guint64 stage, const StageLost *where)
 {
+    g_autoptr(GError) error = NULL;
     Lost *lost = g_new(Lost, 1);
-    autofd int fd = stage_open(store->disk, stage, NULL);
+    autofd int fd = stage_open(store->disk, stage, &error);
     char probe;
+    gssize n = fd >= 0 ? io_pread_all(fd, &probe, 1, 0, &error) : -1;
 
     *lost = (Lost){store, row, stage};
     store->losing = g_list_prepend(store->losing, lost);
-    if (fd < 0 || io_pread_all(fd, &probe, 1, 0, NULL) < 1)
-        on_lost(NULL, lost); /* there was nothing in it */
-    else
+    if (n > 0) {
         stage_lose(store->disk, fd, where, on_lost, lost);
+    } else if (n == 0 || mail_error_is(error, MAIL_ERROR_GONE)) {
+        on_lost(NULL, lost); /* there was nothing in it */
+    } else {
+        /* Too few descriptors, a disk that errs: it may be there, and be read the next time. */
+        g_warning("%s: the octets of %s/%s stay in the staging folder until the next mount: %s",
+                  store->account->id, where->folder, where->name, error->message);
+        on_lost(error, lost);
+    }
 }
 
 void change_lose_stage(Store *store, guint64 stage, const StageLost *where)

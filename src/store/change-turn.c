@@ -17,9 +17,11 @@ typedef struct {
 static GArray *keys_of(const JournalEntry *entry)
 {
     GArray *keys = g_array_new(FALSE, TRUE, sizeof(Key));
+    /* The item of a transfer is the one that is replaced over there. */
+    guint16 place = entry->target_mailbox ? entry->target_mailbox : entry->mailbox;
 
     if (entry->item)
-        g_array_append_vals(keys, &(Key){entry->mailbox, entry->item}, 1);
+        g_array_append_vals(keys, &(Key){place, entry->item}, 1);
     for (guint i = 0; i < entry->messages->len; i++) {
         const JournalMessage *each = &g_array_index(entry->messages, JournalMessage, i);
 

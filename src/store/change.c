@@ -117,6 +117,16 @@ static void lose_faith(Store *store, const GError *error)
     g_critical("%s", store->write_failure);
 }
 
+/* PREP is durable and SENT could not be made so: nothing was sent, and what is answered with an
+ * error is not to be carried out by the next start. */
+static void forget_entry(const Change *change)
+{
+    DiskBatch *batch = disk_batch_new();
+
+    disk_batch_remove_journal(batch, change->entry->id);
+    disk_submit(change->store->disk, batch, NULL, NULL);
+}
+
 static void on_saved(const GError *error, gpointer user)
 {
     Change *change = user;
@@ -135,6 +145,14 @@ static void on_saved(const GError *error, gpointer user)
         return;
     }
     g_clear_pointer(&change->next_job, job_free);
+    if (change->was_saved)
+        change->entry->state = JOURNAL_PREP; /* as the disk has it */
+    if (change->was_saved && change->was_queued) {
+        change_postpone(change, error);
+        return;
+    }
+    if (change->was_saved)
+        forget_entry(change);
     if (change->ops->undo)
         change->ops->undo(change, error);
     g_message("%s: %s was not begun: %s", change->store->account->id,
@@ -361,6 +379,17 @@ void change_add_message(Change *change, const Message *message, guint64 new_item
     };
 
     g_array_append_val(change->entry->messages, each);
+}
+
+gboolean change_shares_file(const Change *change)
+{
+    for (GList *link = change->store->changes; link; link = link->next) {
+        const Change *other = link->data;
+
+        if (other != change && other->file && other->file == change->file)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 gboolean store_is_changing(const Store *store, const Mailbox *mailbox)
