@@ -13,6 +13,12 @@
 
 /* -- Refusals ---------------------------------------------------------------------------------- */
 
+/* It is a scratch file again when this fails.  Not once the queue has promised the rename. */
+static gboolean was_scratch(const Change *change)
+{
+    return change->scratch_name && !change->was_queued;
+}
+
 /* Takes back what the directory shows.  The scratch file that was renamed is what it was. */
 void create_undo(Change *change, const GError *error)
 {
@@ -22,7 +28,7 @@ void create_undo(Change *change, const GError *error)
         return;
     if (file->committing == change->revision)
         file->committing = 0;
-    if (file->is_gone || !change->scratch_name)
+    if (file->is_gone || !was_scratch(change))
         return;
     file->kind = LOCAL_SCRATCH;
     local_rename(file, change->scratch_name);
@@ -91,7 +97,7 @@ static void lose(Change *change, int fd, const GError *error, gboolean is_sealed
     *loss = (Loss){g_error_copy(error), is_sealed};
     change->own = loss;
     change->own_free = loss_free;
-    if (change->scratch_name || fd < 0)
+    if (was_scratch(change) || fd < 0)
         end_lost(change);
     else
         stage_lose(change->store->disk, fd, &lost, on_lost, change);

@@ -223,7 +223,7 @@ static void ask_append(Change *change)
         change_refuse(change, NULL, error);
         return;
     }
-    if (old && !wants_trash(change, mailbox))
+    if (old && !change->has_lost_race && !wants_trash(change, mailbox))
         job->change->replaces = old->uid;
     change->stage = ASK_APPEND;
     change_send(change, JOURNAL_SENT, job);
@@ -331,17 +331,17 @@ static void arrived(Change *change, guint32 uid, guint32 uidvalidity)
     entry->uid = is_of_epoch(change, uidvalidity) ? uid : 0;
     if (entry->uidvalidity == 0)
         entry->uidvalidity = uidvalidity;
-    if (!old || entry->uid == 0) {
-        done(change, OLD_STAYS);
-        return;
-    }
-    if (uid == old->uid) {
+    if (entry->uid != 0 && (entry->uid < entry->uidnext || (old && uid == old->uid))) {
         g_autoptr(GError) error = NULL;
 
         mail_fail(&error, MAIL_ERROR_EXISTS,
-                  "the server took the new version of %s for the message that it has already "
-                  "(the same Message-ID), and kept the old one", entry->name);
+                  "the server took %s for a message that it has already (the same Message-ID), "
+                  "and kept that one", entry->name);
         create_refuse(change, error);
+        return;
+    }
+    if (!old || entry->uid == 0) {
+        done(change, OLD_STAYS);
         return;
     }
     entry->state = JOURNAL_HALF;
@@ -521,6 +521,14 @@ static void keep_both(Change *change, const GError *error)
     done(change, is_gone && change->stage == ASK_EXPUNGE ? OLD_GONE : OLD_STAYS);
 }
 
+/* REPLACE was refused for the old message's sake: somebody else changed or removed it.  The new
+ * one is sent by itself, and what is there of the old one then goes as it does without REPLACE. */
+static gboolean is_lost_race(const Job *job, const GError *error)
+{
+    return job->change->tried_replace && !mail_error_is(error, MAIL_ERROR_QUOTA) &&
+           !mail_error_is(error, MAIL_ERROR_TOOBIG);
+}
+
 static void failed(Change *change, const Job *job, const GError *error)
 {
     gboolean is_known = change->stage == ASK_TRASH && mail_error_is(error, MAIL_ERROR_EXISTS);
@@ -537,6 +545,9 @@ static void failed(Change *change, const Job *job, const GError *error)
         change_postpone(change, error);
     } else if (change->stage >= ASK_TRASH) {
         keep_both(change, error);
+    } else if (is_lost_race(job, error)) {
+        change->has_lost_race = TRUE;
+        ask_append(change);
     } else {
         create_refuse(change, error);
     }

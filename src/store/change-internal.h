@@ -74,6 +74,7 @@ struct Change {
     guint64 twin_item;
     guint32 twin_uid;
     gboolean made_trash;  /* CREATE: there was none; once is enough */
+    gboolean has_lost_race; /* CREATE: REPLACE was refused */
     gboolean is_shown;    /* change_show() */
     gpointer own;         /* the machine's, for this run; freed with the change */
     GDestroyNotify own_free;

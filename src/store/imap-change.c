@@ -248,6 +248,7 @@ static gboolean append(ImapChange *run, GError **error)
     if ((replaces && !imap_change_select(run, TRUE, error)) ||
         !learn_uidnext(run, run->job->wire, error))
         return FALSE;
+    change->tried_replace = replaces;
     imap_count(run->connection, replaces ? "REPLACE" : "APPEND");
     if (!imap_session_append(session, &what, &appended, &change->was_sent, error))
         return FALSE;

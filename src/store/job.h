@@ -98,6 +98,7 @@ typedef struct {
 
     /* Answered, also when the job failed. */
     gboolean was_sent;    /* something that cannot be taken back may have reached the server */
+    gboolean tried_replace; /* APPEND: it was a REPLACE */
     gboolean did_replace; /* APPEND: the old message is gone as well */
     gboolean did_move;    /* COPY: the source is gone as well */
     gboolean is_hidden;   /* EXPUNGE: could not be removed without taking others' mail; what is

@@ -90,13 +90,10 @@ def test_both_are_renamed_and_mailfs_is_killed(account, judge, mounts):
 
 def test_an_older_one_is_tried_again(scripted_server, mounts):
     """It was refused, the file was saved anew since: that one stays, the older gets a place."""
-    old = mail.message("T", body=b"zeroth version\r\n")
-    server = scripted_server({"INBOX": [scripted.Message(1, old)], "Trash": []},
-                             "IMAP4rev1 UIDPLUS MOVE")
+    server, mount, name, _ = one_message(scripted_server, mounts, "IMAP4rev1 UIDPLUS MOVE",
+                                         trash="Trash")
+    server.mailboxes["Trash"] = []
     server.rule(r"^UID MOVE")  # says OK and moves nothing, which is of no matter here
-    mount = mounts({"imap": server.url(), "user": "u", "password": "secret"}).start().online()
-    mount.wait_listed("INBOX", 1)
-    name, = os.listdir(mount.path + "/INBOX")
     full = server.rule(r"^APPEND ", tagged="NO [OVERQUOTA] your mailbox is full", times=1)
     with pytest.raises(OSError):
         write(mount.path + "/INBOX/" + name, V1)
@@ -109,6 +106,54 @@ def test_an_older_one_is_tried_again(scripted_server, mounts):
     assert mount.read("INBOX/" + name) == V2
     assert V1 in [mount.read("INBOX/" + each) for each in os.listdir(mount.path + "/INBOX")]
     assert len(server.commands(r"UID MOVE")) == n_moved
+
+
+def one_message(scripted_server, mounts, capabilities, **keys):
+    old = mail.message("T", body=b"zeroth version\r\n", extra=b"Message-ID: <t@example.org>\r\n")
+    server = scripted_server({"INBOX": [scripted.Message(1, old)]}, capabilities)
+    mount = mounts({"imap": server.url(), "user": "u", "password": "secret"}, **keys)
+    mount.start().online()
+    mount.wait_listed("INBOX", 1)
+    name, = os.listdir(mount.path + "/INBOX")
+    return server, mount, name, old
+
+
+def test_a_server_that_merges(scripted_server, mounts):
+    """APPEND of a known Message-ID is OK, and gives the number of the message that is there."""
+    server, mount, name, old = one_message(scripted_server, mounts, "IMAP4rev1 UIDPLUS")
+    server.rule(r"^APPEND ", tagged="OK [APPENDUID 4711 1] merged")
+    new = old.replace(b"zeroth", b"other")
+    with pytest.raises(FileExistsError):
+        write(mount.path + "/INBOX/new.eml", new)
+    assert os.listdir(mount.path + "/INBOX") == [name]
+    assert mount.read("INBOX/" + name) == old
+    assert mount.read(".mailfs/lost+found/INBOX/new.eml") == new
+
+
+def test_a_replace_that_is_refused(scripted_server, mounts):
+    """Somebody was faster: the new version is there beside what they made of it."""
+    server, mount, name, old = one_message(scripted_server, mounts, "IMAP4rev1 UIDPLUS REPLACE",
+                                           delete="expunge")
+    refused = server.rule(r"^UID REPLACE", tagged="NO no such message")
+    new = old.replace(b"zeroth", b"first")
+    write(mount.path + "/INBOX/" + name, new)
+    assert refused.hits == 1
+    assert data(server) == [old, new]
+    assert mount.read("INBOX/" + name) == new
+
+
+def test_a_scratch_file_that_the_queue_took(server, between, mounts):
+    """Its rename was promised: what is refused then is in lost+found, and no scratch file."""
+    mount = mounts({"imap": between.url(), "user": "u", "password": "secret"},
+                   offline="queue").start().online()
+    mount.wait_listed("INBOX", 0)
+    between.down()
+    mount.wait_state("offline")
+    write(mount.path + "/INBOX/.x.eml.AbCdEf", V1)
+    os.rename(mount.path + "/INBOX/.x.eml.AbCdEf", mount.path + "/INBOX/x.eml")
+    server.rule(r"^APPEND ", tagged="NO [OVERQUOTA] your mailbox is full")
+    wait_for_end(mount, between)
+    assert mount.read(".mailfs/lost+found/INBOX/x.eml") == V1
 
 
 def test_octets_that_cannot_be_read_are_kept(account, mounts):
