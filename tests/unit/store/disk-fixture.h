@@ -297,6 +297,16 @@ static inline off_t size_of(const char *folder, const char *name)
     return st.st_size;
 }
 
+/* An INBOX whose rows in the index are damaged, which is not met before they are used. */
+static inline void put_damaged_inbox(Fixture *fixture)
+{
+    put_inbox(fixture, 2000);
+    fixture_close(fixture);
+    scribble(fixture->cache, "index.db", 10 * 4096,
+             (gsize)size_of(fixture->cache, "index.db") - 10 * 4096);
+    fixture_open(fixture);
+}
+
 /* Runs SQL on a closed database, as a stranger would. */
 static inline void meddle(const char *folder, const char *name, const char *sql)
 {

@@ -274,11 +274,7 @@ static void test_index_damaged_running(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
     DiskBatch *batch = disk_batch_new();
 
-    put_inbox(fixture, 2000);
-    fixture_close(fixture);
-    scribble(fixture->cache, "index.db", 10 * 4096,
-             (gsize)size_of(fixture->cache, "index.db") - 10 * 4096);
-    fixture_open(fixture);
+    put_damaged_inbox(fixture);
     g_assert_false(exists(fixture->cache, "index.db.damaged"));
     load(fixture, 1, &loaded);
     g_assert_error(loaded.error, MAIL_ERROR, MAIL_ERROR_CACHE);

@@ -404,11 +404,7 @@ static void test_index_fails(Fixture *fixture, gconstpointer data)
     g_autoptr(GError) error = NULL;
     DiskBatch *batch = disk_batch_new();
 
-    put_inbox(fixture, 2000);
-    fixture_close(fixture);
-    scribble(fixture->cache, "index.db", 10 * 4096,
-             (gsize)size_of(fixture->cache, "index.db") - 10 * 4096);
-    fixture_open(fixture);
+    put_damaged_inbox(fixture);
     put_message(batch, 1, 5000, 5000);
     disk_batch_put_journal(batch, entry);
     error = try_submit(fixture, batch);
