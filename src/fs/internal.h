@@ -194,6 +194,7 @@ struct FsTask {
     LocalFile *local; /* a reference, or NULL */
     Body *body;       /* a reference, or NULL */
     gboolean is_committed; /* rename.c: what was being written has been sent */
+    gboolean is_durable;   /* rename.c: what waits in the queue is on the disk */
     gboolean keeps_number; /* rename.c: what has the new name has the inode number it had */
     gboolean is_done;      /* it went well */
 

@@ -174,10 +174,17 @@ static void run_unlink(FsTask *task)
         fs_task_fail(task, error);
         return;
     }
-    /* What is on its way is waited for, and what comes of it removed. */
+    /* What is on its way is waited for, and what comes of it removed; what waits for a server need
+     * not be sent for that. */
+    if (found.local)
+        (void)store_take_back(found.store, found.local);
     unsent = found.local && found.local->committing ? found.local : NULL;
     if (!unsent && found.message)
         unsent = find_successor(&found);
+    if (unsent && unsent != found.local && store_is_queued(found.store, unsent)) {
+        fs_task_end(task, 0); /* the one that takes its place takes it along */
+        return;
+    }
     if (unsent) {
         fs_task_change(task, store_commit(found.store, unsent, fs_task_done, task));
         return;

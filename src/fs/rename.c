@@ -70,6 +70,7 @@ static gboolean clear_local(FsTask *task, Rename *rename)
 
     if (!local)
         return FALSE;
+    (void)store_take_back(local->store, local); /* its octets are to go */
     is_unsent = local->committing ||
                 (local->kind == LOCAL_NEW && !rename->target.message && local_is_dirty(local));
     if (is_unsent && !task->is_committed) {
@@ -138,6 +139,53 @@ static void rename_scratch(FsTask *task, Rename *rename)
         task, store_commit_as(local->store, local, task->new_name, replaced, fs_task_done, task));
 }
 
+/* Out of the queue it is a file as any other; under its new name, or in its new place, it is in the
+ * queue again. */
+static void queue_anew(FsTask *task, const Rename *rename)
+{
+    LocalFile *local = rename->source.local;
+    fuse_ino_t old = fs_ino_item(local->store, local->mailbox, local->item);
+    Message *replaced = rename->target.message;
+
+    task->run = fs_task_ok;
+    if (rename->is_near) {
+        fs_task_change(task, store_commit_as(local->store, local, task->new_name, replaced,
+                                             fs_task_done, task));
+        return;
+    }
+    local_move(local, rename->to.mailbox, task->new_name);
+    fs_forward(task->fs, old, fs_ino_item(local->store, local->mailbox, local->item));
+    fs_task_change(task, store_commit(local->store, local, fs_task_done, task));
+}
+
+/* A file that waits for a server: it need not be sent to get another name, to move, or to become
+ * an editor's backup.  Its octets are made durable first, for the queue had promised them. */
+static void rename_queued(FsTask *task, Rename *rename)
+{
+    LocalFile *local = rename->source.local;
+    gboolean is_taken = rename->kind == NAME_SCRATCH && rename->target.message;
+
+    if (is_taken || (!rename->is_near && (rename->kind == NAME_SCRATCH || rename->target.kind))) {
+        fs_task_end(task, rename->is_near ? EBUSY : EXDEV);
+        return;
+    }
+    if (!task->is_durable) {
+        task->is_durable = TRUE;
+        fs_task_change(task, local_sync(local, fs_task_done, task));
+        return;
+    }
+    if (clear_local(task, rename))
+        return;
+    (void)store_take_back(local->store, local);
+    if (rename->kind == NAME_MESSAGE) {
+        queue_anew(task, rename);
+        return;
+    }
+    local->kind = LOCAL_SCRATCH;
+    local_rename(local, task->new_name);
+    fs_task_end(task, 0);
+}
+
 /* A file that was created as a message and is none yet. */
 static void rename_unsent(FsTask *task, Rename *rename)
 {
@@ -147,6 +195,10 @@ static void rename_unsent(FsTask *task, Rename *rename)
 
     if (!rename->is_near && !may_change(task, rename))
         return;
+    if (!is_simple && store_is_queued(local->store, local)) {
+        rename_queued(task, rename);
+        return;
+    }
     if (is_simple || (task->is_committed && rename->target.kind == 0 &&
                       rename->kind == NAME_MESSAGE)) {
         place_local(task, rename);
@@ -229,7 +281,10 @@ static void rename_message(FsTask *task, Rename *rename)
 {
     LocalFile *local = rename->source.local;
 
-    if (local && !task->is_committed && (local->committing || local_is_dirty(local)))
+    gboolean is_queued = local && store_is_queued(local->store, local);
+
+    if (local && !task->is_committed && !is_queued &&
+        (local->committing || local_is_dirty(local)))
         commit_first(task, local);
     else if (rename->is_near && rename->kind == NAME_MESSAGE)
         alias(task, rename);

@@ -5,6 +5,7 @@
  */
 #include "store/change-internal.h"
 #include "base/error.h"
+#include "base/fault.h"
 
 void change_forget_failed(Store *store, guint i, DiskBatch *batch)
 {
@@ -148,6 +149,53 @@ static void drop_waiting(Change *change)
     change_end(change, error);
 }
 
+/* It waits, and nothing of it has been sent. */
+static gboolean is_safe(const Change *change)
+{
+    return change->phase == CHANGE_WAITING && !change->is_saving &&
+           change->entry->state == JOURNAL_PREP;
+}
+
+gboolean store_is_queued(const Store *store, const LocalFile *file)
+{
+    gboolean is_found = FALSE;
+
+    for (GList *link = store->changes; link; link = link->next) {
+        const Change *change = link->data;
+
+        if (change->file != file)
+            continue;
+        is_found = TRUE;
+        if (!change->was_queued || !is_safe(change))
+            return FALSE;
+    }
+    return is_found;
+}
+
+gboolean store_take_back(Store *store, LocalFile *file)
+{
+    g_autoptr(GList) changes = g_list_copy(store->changes);
+    DiskBatch *batch;
+
+    if (!store_is_queued(store, file))
+        return FALSE;
+    batch = disk_batch_new();
+    for (GList *link = changes; link; link = link->next) {
+        Change *change = link->data;
+
+        if (change->file != file)
+            continue;
+        disk_batch_remove_journal(batch, change->entry->id);
+        if (change->entry->stage)
+            stage_remove(store->disk, change->entry->stage);
+        change_end(change, NULL);
+    }
+    file->committing = 0;
+    FAULT("queue-taken-back");
+    disk_submit(store->disk, batch, NULL, NULL);
+    return TRUE;
+}
+
 gboolean store_queue_drop(Store *store, guint64 id, GError **error)
 {
     g_autoptr(GList) changes = g_list_copy(store->changes);
@@ -162,12 +210,10 @@ gboolean store_queue_drop(Store *store, guint64 id, GError **error)
     disk_submit(store->disk, batch, NULL, NULL);
     for (GList *link = changes; link; link = link->next) {
         Change *change = link->data;
-        gboolean is_safe = change->phase == CHANGE_WAITING && !change->is_saving &&
-                           change->entry->state == JOURNAL_PREP;
 
         if (id && change->entry->id != id)
             continue;
-        if (is_safe)
+        if (is_safe(change))
             drop_waiting(change);
         else if (id)
             return mail_fail(error, MAIL_ERROR_BUSY,

@@ -47,6 +47,13 @@ StoreChange *store_commit(Store *store, LocalFile *file, StoreFunc func, gpointe
 StoreChange *store_commit_as(Store *store, LocalFile *file, const char *name, Message *replaced,
                              StoreFunc func, gpointer user);
 
+/* The file is in the queue: it was promised (offline=queue), and nothing of it has been sent. */
+gboolean store_is_queued(const Store *store, const LocalFile *file);
+/* Takes it out of the queue, for something else is to become of it: it is a file that was written
+ * and never sent.  What must outlive a crash is made durable before, by local_sync().  FALSE: it
+ * is not queued, and nothing was done. */
+gboolean store_take_back(Store *store, LocalFile *file);
+
 /* The file is known to hold the same octets as @message of the account (copy_file_range): its
  * commit will be a COPY.  Forgotten with the next write. */
 void store_note_twin(Store *store, LocalFile *file, Mailbox *mailbox, Message *message);

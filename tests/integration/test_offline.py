@@ -158,6 +158,77 @@ def test_a_queue_takes_everything(seeded, judge, proxy, mounts):
     shown()
 
 
+class TestWhatWaits:
+    """A file of the queue is a file as any other: nothing waits for a server to change it."""
+
+    @pytest.fixture
+    def mount(self, seeded, proxy, mounts):
+        made = begin(mounts(seeded, offline="queue"))
+        go_offline(made, proxy)
+        write(made.path + "/INBOX/x.eml", mail.numbered(7))
+        return made
+
+    def finish(self, mount, proxy):
+        proxy.up()
+        mount.online()
+        system.wait_for(lambda: not pending(mount), "nothing is pending", 20)
+
+    def test_it_is_removed(self, mount, judge, proxy):
+        began = time.monotonic()
+        os.unlink(mount.path + "/INBOX/x.eml")
+        assert time.monotonic() - began < 10 and not pending(mount)
+        self.finish(mount, proxy)
+        judge.wait(numbered(0, 1, 2, 3))
+
+    @pytest.mark.parametrize("ends", ["well", "killed"])
+    def test_it_moves(self, mount, judge, proxy, ends):
+        os.rename(mount.path + "/INBOX/x.eml", mount.path + "/Box/y.eml")
+        assert list(pending(mount).values()) == [mail.numbered(7)]
+        if ends == "killed":
+            mount.kill()
+            mount.start()
+        assert mount.read("Box/y.eml") == mail.numbered(7)
+        self.finish(mount, proxy)
+        judge.wait(numbered(7), "Box")
+        judge.wait(numbered(0, 1, 2, 3))
+        assert os.listdir(mount.path + "/Box") == ["y.eml"]
+
+    def test_an_editor_saves_it(self, mount, judge, proxy):
+        """As vim does it with backupcopy=no."""
+        path = mount.path + "/INBOX/x.eml"
+        os.rename(path, path + "~")
+        assert mount.read("INBOX/x.eml~") == mail.numbered(7)
+        write(path, mail.numbered(8))
+        os.unlink(path + "~")
+        self.finish(mount, proxy)
+        judge.wait(numbered(0, 1, 2, 3, 8))
+
+    def test_an_editor_saves_a_message(self, mount, judge, proxy):
+        path = paths(mount)[min(paths(mount))]
+        os.rename(path, path + "~")
+        write(path, mail.numbered(8))
+        began = time.monotonic()
+        os.unlink(path + "~")
+        assert time.monotonic() - began < 10
+        self.finish(mount, proxy)
+        judge.wait(numbered(1, 2, 3, 7, 8))
+
+    def test_it_replaces_a_message(self, mount, judge, proxy):
+        old = paths(mount)[min(paths(mount))]
+        os.rename(mount.path + "/INBOX/x.eml", old)
+        with open(old, "rb") as f:
+            assert f.read() == mail.numbered(7)
+        self.finish(mount, proxy)
+        judge.wait(numbered(1, 2, 3, 7))
+
+    def test_it_replaces_another(self, mount, judge, proxy):
+        write(mount.path + "/INBOX/y.eml", mail.numbered(8))
+        os.rename(mount.path + "/INBOX/x.eml", mount.path + "/INBOX/y.eml")
+        self.finish(mount, proxy)
+        judge.wait(numbered(0, 1, 2, 3, 7))
+        assert mount.read("INBOX/y.eml") == mail.numbered(7)
+
+
 def test_umount_says_what_is_pending(seeded, judge, proxy, mounts):
     mount = begin(mounts(seeded, offline="queue"))
     go_offline(mount, proxy)
