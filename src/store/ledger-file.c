@@ -5,8 +5,9 @@
  *     CHECK K UID KEY                           one more key
  *     CHECK D KEY                               a key less
  *     CHECK F UID FLAGS KEYWORDS                flags and all keywords
- *     CHECK S UID SIZE                          octets, as a server claims
+ *     CHECK S UID SIZE LIKENESS                 octets, as a server claims; a header's hash, or 0
  *     CHECK R UID                               an entry less
+ *     CHECK O ORIGIN                            whose the keys are
  *     CHECK N UIDNEXT                           UIDs below are given, whatever else is known
  *
  * CHECK is the CRC-32 of the rest of the line, in eight hexadecimal digits.  A line is good when
@@ -82,9 +83,10 @@ void ledger_write_entry(Ledger *ledger, GString *out, const LedgerItem *item)
         finish_line(out, start);
         ledger->n_lines++;
     }
-    if (entry->size) {
+    if (entry->size || entry->likeness) {
         start = out->len;
-        g_string_append_printf(out, "S %u %" G_GUINT64_FORMAT, entry->uid, entry->size);
+        g_string_append_printf(out, "S %u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, entry->uid,
+                               entry->size, entry->likeness);
         finish_line(out, start);
         ledger->n_lines++;
     }
@@ -154,13 +156,23 @@ static gboolean apply_entry(Ledger *ledger, const char *p)
            (!*p || is_key(p)) && ledger_put(ledger, &entry, p);
 }
 
+/* Before there was a likeness the line ended with the size. */
+static gboolean apply_claims(Ledger *ledger, const char *p)
+{
+    guint32 uid;
+    guint64 size, likeness = 0;
+
+    return take_uid(&p, &uid) && take_number(&p, G_MAXINT64, &size) &&
+           (!*p || take_number(&p, G_MAXUINT64, &likeness)) &&
+           ledger_put_claims(ledger, uid, size, likeness);
+}
+
 /* What the line says, without its check.  FALSE when it makes no sense. */
 static gboolean apply(Ledger *ledger, const char *line)
 {
     const char *p = line + 2;
     guint32 uid;
     guint16 flags;
-    guint64 size;
 
     if (!line[0] || line[1] != ' ')
         return FALSE;
@@ -176,8 +188,10 @@ static gboolean apply(Ledger *ledger, const char *line)
         return take_uid(&p, &uid) && take_flags(&p, &flags) &&
                strlen(p) <= LEDGER_MAX_KEYWORDS && ledger_put_flags(ledger, uid, flags, p);
     case 'S':
-        return take_uid(&p, &uid) && take_number(&p, G_MAXINT64, &size) &&
-               ledger_put_size(ledger, uid, size);
+        return apply_claims(ledger, p);
+    case 'O':
+        ledger_put_origin(ledger, p);
+        return TRUE;
     case 'R':
         return take_uid(&p, &uid) && ledger_drop(ledger, uid);
     case 'N':
@@ -352,6 +366,13 @@ static gboolean write_items(Ledger *ledger, int fd, goffset *offset, GError **er
     GTreeNode *node;
 
     write_first(ledger, out);
+    if (ledger->origin) {
+        gsize start = out->len;
+
+        g_string_append_printf(out, "O %s", ledger->origin);
+        finish_line(out, start);
+        ledger->n_lines++;
+    }
     for (node = g_tree_node_first(ledger->by_uid); node; node = g_tree_node_next(node)) {
         const LedgerItem *item = g_tree_node_value(node);
 

@@ -26,6 +26,7 @@ struct Ledger {
 
     /* The memory. */
     guint32 uidvalidity, uidnext;
+    char *origin; /* or NULL */
     GTree *by_uid;      /* UID -> LedgerItem, owned */
     GHashTable *by_key; /* key (the item's) -> LedgerItem */
 
@@ -46,7 +47,8 @@ gboolean ledger_put(Ledger *ledger, const LedgerEntry *entry, const char *key);
 gboolean ledger_put_key(Ledger *ledger, guint32 uid, const char *key);
 void ledger_drop_key(Ledger *ledger, const char *key);
 gboolean ledger_put_flags(Ledger *ledger, guint32 uid, guint16 flags, const char *keywords);
-gboolean ledger_put_size(Ledger *ledger, guint32 uid, guint64 size);
+gboolean ledger_put_claims(Ledger *ledger, guint32 uid, guint64 size, guint64 likeness);
+void ledger_put_origin(Ledger *ledger, const char *origin);
 gboolean ledger_drop(Ledger *ledger, guint32 uid);
 
 /* One more line of ledger->pending. */

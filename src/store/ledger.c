@@ -50,6 +50,7 @@ void ledger_free(Ledger *ledger)
     g_tree_unref(ledger->by_uid);
     g_string_free(ledger->pending, TRUE);
     g_free(ledger->name);
+    g_free(ledger->origin);
     g_free(ledger);
 }
 
@@ -136,14 +137,21 @@ gboolean ledger_put_flags(Ledger *ledger, guint32 uid, guint16 flags, const char
     return TRUE;
 }
 
-gboolean ledger_put_size(Ledger *ledger, guint32 uid, guint64 size)
+gboolean ledger_put_claims(Ledger *ledger, guint32 uid, guint64 size, guint64 likeness)
 {
     LedgerItem *item = ledger_item(ledger, uid);
 
     if (!item)
         return FALSE;
     item->entry.size = size;
+    item->entry.likeness = likeness;
     return TRUE;
+}
+
+void ledger_put_origin(Ledger *ledger, const char *origin)
+{
+    g_free(ledger->origin);
+    ledger->origin = g_strdup(origin);
 }
 
 gboolean ledger_drop(Ledger *ledger, guint32 uid)
@@ -169,6 +177,11 @@ guint32 ledger_uidvalidity(const Ledger *ledger)
 guint32 ledger_uidnext(const Ledger *ledger)
 {
     return ledger->uidnext;
+}
+
+const char *ledger_origin(const Ledger *ledger)
+{
+    return ledger->origin;
 }
 
 guint ledger_n_entries(const Ledger *ledger)
@@ -285,15 +298,38 @@ gboolean ledger_set_flags(Ledger *ledger, guint32 uid, guint16 flags, const char
     return TRUE;
 }
 
+static gboolean set_claims(Ledger *ledger, const LedgerEntry *entry, guint64 size,
+                           guint64 likeness)
+{
+    guint32 uid = entry->uid;
+
+    if (entry->size == size && entry->likeness == likeness)
+        return FALSE;
+    ledger_put_claims(ledger, uid, size, likeness);
+    ledger_write(ledger, "S %u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, uid, size, likeness);
+    return TRUE;
+}
+
 gboolean ledger_set_size(Ledger *ledger, guint32 uid, guint64 size)
 {
     const LedgerEntry *entry = ledger_find_uid(ledger, uid);
 
-    if (!entry || entry->size == size)
-        return FALSE;
-    ledger_put_size(ledger, uid, size);
-    ledger_write(ledger, "S %u %" G_GUINT64_FORMAT, uid, size);
-    return TRUE;
+    return entry && set_claims(ledger, entry, size, entry->likeness);
+}
+
+gboolean ledger_set_likeness(Ledger *ledger, guint32 uid, guint64 likeness)
+{
+    const LedgerEntry *entry = ledger_find_uid(ledger, uid);
+
+    return entry && set_claims(ledger, entry, entry->size, likeness);
+}
+
+void ledger_set_origin(Ledger *ledger, const char *origin)
+{
+    if (g_strcmp0(ledger->origin, origin) == 0)
+        return;
+    ledger_put_origin(ledger, origin);
+    ledger_write(ledger, "O %s", origin);
 }
 
 void ledger_remove_uid(Ledger *ledger, guint32 uid)

@@ -34,6 +34,7 @@ typedef struct {
     gint64 date;          /* INTERNALDATE, Unix time */
     gint64 first_seen;    /* Unix time */
     guint64 size;         /* as a server claims it; 0: not known, or told by the file */
+    guint64 likeness;     /* of its header, to know it again by; 0: not known */
 } LedgerEntry;
 
 /* A file name for the ledger of the mailbox @wire: hexadecimal digits and ".ledger".  The caller
@@ -57,6 +58,11 @@ gboolean ledger_remove(int dir_fd, const char *name, GError **error);
 guint32 ledger_uidvalidity(const Ledger *ledger); /* never 0 */
 guint32 ledger_uidnext(const Ledger *ledger);     /* above all UIDs ever given */
 
+/* Whose the keys are, in words of the caller's, without line ends; NULL: nobody has said.  Borrowed
+ * until it is set. */
+const char *ledger_origin(const Ledger *ledger);
+void ledger_set_origin(Ledger *ledger, const char *origin);
+
 guint ledger_n_entries(const Ledger *ledger);
 const LedgerEntry *ledger_find_uid(const Ledger *ledger, guint32 uid);
 const LedgerEntry *ledger_find_key(const Ledger *ledger, const char *key);
@@ -77,8 +83,9 @@ void ledger_remove_key(Ledger *ledger, const char *key);
 /* @keywords: all that it has then; NULL for none.  Returns TRUE when that is a change.  Keywords
  * that are too long for a line are cut at a blank. */
 gboolean ledger_set_flags(Ledger *ledger, guint32 uid, guint16 flags, const char *keywords);
-/* Returns TRUE when that is a change. */
+/* Both return TRUE when that is a change. */
 gboolean ledger_set_size(Ledger *ledger, guint32 uid, guint64 size);
+gboolean ledger_set_likeness(Ledger *ledger, guint32 uid, guint64 likeness);
 void ledger_remove_uid(Ledger *ledger, guint32 uid); /* an unknown one is fine */
 
 /* All changes are durable (fdatasync).  When it fails for want of space it may be called again;

@@ -4,6 +4,8 @@
 #include "base/io.h"
 #include "store/ledger.h"
 
+#include <zlib.h>
+
 #define NAME "box.ledger"
 
 typedef struct {
@@ -176,6 +178,62 @@ static void test_lasts(Place *place, gconstpointer data)
     g_assert_cmpuint(ledger_find_key(ledger, "u:2")->uid, ==, 2);
     g_assert_cmpstr(ledger_find_uid(ledger, 2)->keywords, ==, "x y");
     g_assert_null(ledger_find_key(ledger, "f:lost"));
+    ledger_free(ledger);
+}
+
+static void assert_claims(const Ledger *ledger, guint32 uid, guint64 size, guint64 likeness)
+{
+    g_assert_cmpuint(ledger_find_uid(ledger, uid)->size, ==, size);
+    g_assert_cmpuint(ledger_find_uid(ledger, uid)->likeness, ==, likeness);
+}
+
+/* What a server said of its messages, and which server it was. */
+static void test_claims_last(Place *place, gconstpointer data)
+{
+    Ledger *ledger = open_ledger(place);
+
+    add(ledger, "u:one");
+    add(ledger, "u:two");
+    g_assert_true(ledger_set_size(ledger, 1, 17));
+    g_assert_true(ledger_set_likeness(ledger, 1, G_MAXUINT64));
+    g_assert_false(ledger_set_likeness(ledger, 1, G_MAXUINT64));
+    g_assert_true(ledger_set_size(ledger, 1, 18));
+    g_assert_true(ledger_set_size(ledger, 2, 19));
+    g_assert_null(ledger_origin(ledger));
+    ledger_set_origin(ledger, "one place");
+    ledger_set_origin(ledger, "another place");
+    for (guint round = 0; round < 2; round++) {
+        flush(ledger);
+        ledger_free(ledger);
+        ledger = open_ledger(place);
+        assert_claims(ledger, 1, 18, G_MAXUINT64);
+        assert_claims(ledger, 2, 19, 0);
+        g_assert_cmpstr(ledger_origin(ledger), ==, "another place");
+        for (guint i = 0; i < 5000; i++) /* so that it is written anew */
+            ledger_set_flags(ledger, 1, (guint16)(i % 2), NULL);
+    }
+    ledger_free(ledger);
+}
+
+/* Before there was a likeness. */
+static void test_claims_of_old(Place *place, gconstpointer data)
+{
+    g_autofree char *text = NULL;
+    g_autoptr(GString) old = NULL;
+    static const char line[] = "S 1 17";
+    Ledger *ledger = open_ledger(place);
+    gsize length;
+
+    add(ledger, "u:one");
+    flush(ledger);
+    ledger_free(ledger);
+    text = contents(place, &length);
+    old = g_string_new_len(text, (gssize)length);
+    g_string_append_printf(old, "%08lx %s\n",
+                           crc32(crc32(0, NULL, 0), (const Bytef *)line, sizeof line - 1), line);
+    write_contents(place, old->str, old->len);
+    ledger = open_ledger(place);
+    assert_claims(ledger, 1, 17, 0);
     ledger_free(ledger);
 }
 
@@ -431,6 +489,8 @@ int main(int argc, char **argv)
     ADD("/ledger/garbage", test_garbage);
     ADD("/ledger/nonsense", test_nonsense);
     ADD("/ledger/later-version", test_later_version);
+    ADD("/ledger/claims-last", test_claims_last);
+    ADD("/ledger/claims-of-old", test_claims_of_old);
     ADD("/ledger/compacts", test_compacts);
     ADD("/ledger/names", test_names);
     ADD("/ledger/no-file", test_no_file);
