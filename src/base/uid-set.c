@@ -122,6 +122,11 @@ void uid_set_remove_set(UidSet *set, const UidSet *other)
         remove_range(set, range_at(other, i)->low, range_at(other, i)->high);
 }
 
+void uid_set_clear(UidSet *set)
+{
+    g_array_set_size(set->ranges, 0);
+}
+
 UidSet *uid_set_copy(const UidSet *set)
 {
     UidSet *copy = uid_set_new();

@@ -24,6 +24,7 @@ void uid_set_add_range(UidSet *set, guint32 low, guint32 high); /* in either ord
 void uid_set_add_set(UidSet *set, const UidSet *other);
 void uid_set_remove(UidSet *set, guint32 uid);
 void uid_set_remove_set(UidSet *set, const UidSet *other);
+void uid_set_clear(UidSet *set);
 
 gboolean uid_set_contains(const UidSet *set, guint32 uid);
 gboolean uid_set_is_empty(const UidSet *set);

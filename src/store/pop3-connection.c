@@ -117,6 +117,9 @@ static void set_failure(Pop3Backend *backend, const GError *error)
 {
     LinkState link = link_of(error);
 
+    (void)maildir_backend_enter(backend->local);
+    uid_set_clear(backend->fresh); /* what waits for long is looked at again */
+    maildir_backend_leave(backend->local);
     g_clear_error(&backend->failure);
     if (link == LINK_OFFLINE)
         mail_fail(&backend->failure, MAIL_ERROR_OFFLINE, "%s", error->message);
@@ -189,6 +192,7 @@ static UidSet *owed_here(Pop3Backend *backend, GArray *numbers)
     const LedgerEntry *entry = ledger ? ledger_next(ledger, 1) : NULL;
 
     g_atomic_int_set(&backend->owed_is_new, 0);
+    uid_set_clear(backend->fresh);
     for (; entry; entry = ledger_next(ledger, entry->uid + 1)) {
         const Pop3Slot *slot =
             g_hash_table_lookup(backend->by_uid, GUINT_TO_POINTER(entry->uid));

@@ -58,6 +58,7 @@ gboolean pop3_inbox_doom(Pop3Backend *backend, Ledger *ledger, guint32 uid, GErr
     if (!ledger_key(ledger, uid, POP3_HERE))
         return TRUE;
     pop3_inbox_turn(ledger, uid, POP3_HERE, POP3_OWED);
+    uid_set_add(backend->fresh, uid);
     g_atomic_int_inc(&backend->n_owed);
     return TRUE;
 }
@@ -111,23 +112,26 @@ void pop3_inbox_settle(Pop3Backend *backend, Ledger *ledger, const UidSet *uids)
 
 /* -- A new session's list ---------------------------------------------------------------------- */
 
-static const LedgerEntry *find_as(const Ledger *ledger, const Pop3Slot *slot, const char *prefix)
+const LedgerEntry *pop3_inbox_find(const Ledger *ledger, const Pop3Slot *slot, const char *prefix)
 {
-    g_autofree char *key = g_strconcat(prefix, slot->key + strlen(POP3_HERE), NULL);
+    g_autofree char *key = NULL;
 
+    if (!g_str_has_prefix(slot->key, POP3_HERE))
+        return NULL;
+    key = g_strconcat(prefix, slot->key + strlen(POP3_HERE), NULL);
     return ledger_find_key(ledger, key);
 }
 
 /* It was hidden, and is back; or the server gave the unique-id of a message that is gone to another
- * one, as it may (RFC 1939 section 7): that has another size, most likely. */
+ * one, as it may (RFC 1939 section 7). */
 static guint32 find_again(Ledger *ledger, const Pop3Slot *slot)
 {
-    const LedgerEntry *entry = find_as(ledger, slot, POP3_GONE);
+    const LedgerEntry *entry = pop3_inbox_find(ledger, slot, POP3_GONE);
     guint32 uid = entry ? entry->uid : 0;
 
     if (!entry)
         return 0;
-    if (entry->size != slot->size) {
+    if (!pop3_fits(entry, slot)) {
         pop3_inbox_forget(ledger, uid, POP3_GONE);
         return 0;
     }
@@ -140,12 +144,13 @@ static guint32 find(Ledger *ledger, const Pop3Slot *slot)
 {
     const LedgerEntry *entry = ledger_find_key(ledger, slot->key);
 
-    if (!entry && g_str_has_prefix(slot->key, POP3_HERE)) {
-        entry = find_as(ledger, slot, POP3_OWED);
-        if (!entry)
-            return find_again(ledger, slot);
-    }
-    return entry ? entry->uid : 0;
+    if (!entry)
+        entry = pop3_inbox_find(ledger, slot, POP3_OWED);
+    if (!entry)
+        return find_again(ledger, slot);
+    if (slot->size) /* a claim, and perhaps another one now */
+        ledger_set_size(ledger, entry->uid, slot->size);
+    return entry->uid;
 }
 
 /* What was owed and is not listed any more is done; what was there and is not, is news.  Of what is
@@ -176,6 +181,8 @@ gboolean pop3_inbox_match(Pop3Backend *backend, Ledger *ledger, gboolean *ret_ha
     gboolean has_news = FALSE;
 
     g_hash_table_remove_all(backend->by_uid);
+    uid_set_clear(backend->fresh);
+    pop3_doubt(backend, ledger);
     for (guint i = 0; i < backend->slots->len; i++) {
         Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
 

@@ -5,6 +5,7 @@
  *   pop3-connection.c  its sessions, one short one after another
  *   pop3-list.c        the list of the maildrop, in each session
  *   pop3-inbox.c       which message of the maildrop is which of the INBOX
+ *   pop3-doubt.c       whether a unique-id still means the message that it meant
  *   pop3-local.c       what jobs about the INBOX can do without the server
  *   pop3-sync.c        SYNC of the INBOX
  *   pop3-keep.c        what stays when the server lists it no more, or is taken off it
@@ -18,7 +19,8 @@
  *
  *   f:BASE  it is here, as a file of INBOX's Maildir    u:UIDL  it is in the maildrop
  *   d:UIDL  it is to be removed there (DELE)            v:UIDL  it was there, and is gone
- *   x:HASH  it is in the maildrop, and has no UIDL of its own
+ *   x:HASH  it is in the maildrop, and has no UIDL of its own (x:anew-UID: it was, and its UIDL is
+ *           another one's now)
  *
  * A message that has f:, u: or x: is shown.  Removing one turns u: into d: and flushes the ledger;
  * from then on it is promised.  The DELE follows in the next session, and its end is believed when
@@ -42,6 +44,7 @@ typedef struct {
     guint32 number;
     guint32 uid;   /* 0: not in the ledger yet */
     guint64 size;  /* LIST's claim */
+    guint64 likeness; /* pop3_likeness(); 0: the header was not looked at */
     char *key;     /* owned */
 } Pop3Slot;
 
@@ -99,6 +102,9 @@ typedef struct {
     gboolean said_vague; /* the log has the sentence about UIDLs */
     Pop3Noted noted[POP3_N_TROUBLES];
     UidSet *missing;     /* too many to believe it: not listed the last time */
+
+    /* With the worker entered. */
+    UidSet *fresh;  /* removals that were noted since the last list */
 
     /* Under the lock. */
     GMutex lock;
@@ -158,6 +164,8 @@ gboolean pop3_inbox_shows(const Ledger *ledger, guint32 uid);
 void pop3_inbox_turn(Ledger *ledger, guint32 uid, const char *from, const char *to);
 /* The key is no more; nor is an entry without any. */
 void pop3_inbox_forget(Ledger *ledger, guint32 uid, const char *prefix);
+/* The message of the slot's unique-id, as a key with another prefix, or NULL. */
+const LedgerEntry *pop3_inbox_find(const Ledger *ledger, const Pop3Slot *slot, const char *prefix);
 /* The message is to be removed from the server, if it is there.  READONLY for one without a UIDL.
  * To be flushed, then pop3_owe(). */
 gboolean pop3_inbox_doom(Pop3Backend *backend, Ledger *ledger, guint32 uid, GError **error);
@@ -171,6 +179,17 @@ gboolean pop3_inbox_match(Pop3Backend *backend, Ledger *ledger, gboolean *ret_ha
                           GError **error);
 /* DELE of @uids was answered by QUIT. */
 void pop3_inbox_settle(Pop3Backend *backend, Ledger *ledger, const UidSet *uids);
+
+/* -- pop3-doubt.c ------------------------------------------------------------------------------ */
+
+/* Of a header, or what begins with one: the same for what seems to be the same message; never 0. */
+guint64 pop3_likeness(const char *header, gsize length);
+gboolean pop3_fits(const LedgerEntry *entry, const Pop3Slot *slot);
+/* Gives those slots a likeness that need one.  FALSE: the session is broken. */
+gboolean pop3_look(Pop3Backend *backend, GError **error);
+/* Before the slots are matched: takes unique-ids away from messages that they do not mean any more,
+ * and drops the removals of these.  With the worker entered. */
+void pop3_doubt(Pop3Backend *backend, Ledger *ledger);
 
 /* -- pop3-local.c ------------------------------------------------------------------------------ */
 

@@ -204,5 +204,5 @@ gboolean pop3_list(Pop3Backend *backend, gboolean *ret_has_news, GError **error)
     }
     n_vague = take_list(backend, drop);
     return probe_top(backend, error) && (n_vague == 0 || name_vague(backend, n_vague, error)) &&
-           match(backend, ret_has_news, error);
+           pop3_look(backend, error) && match(backend, ret_has_news, error);
 }

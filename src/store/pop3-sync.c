@@ -150,6 +150,7 @@ static Message *make_message(const Pop3Sync *sync, Ledger *ledger, Pop3Slot *slo
             g_hash_table_insert(sync->backend->by_uid, GUINT_TO_POINTER(slot->uid), slot);
     }
     ledger_set_size(ledger, slot->uid, slot->size);
+    ledger_set_likeness(ledger, slot->uid, pop3_likeness(header, length));
     entry = ledger_find_uid(ledger, slot->uid);
     if (!entry) {
         if (!error)

@@ -52,6 +52,7 @@ static void start(Bed *bed)
     backend->slots = g_ptr_array_new_with_free_func(pop3_slot_free);
     backend->by_uid = g_hash_table_new(NULL, NULL);
     backend->missing = uid_set_new();
+    backend->fresh = uid_set_new();
     g_mutex_init(&backend->lock);
     backend->local = maildir_backend_start(&params, &parts);
     enter(bed);
@@ -68,6 +69,7 @@ static void end(Bed *bed)
     g_ptr_array_unref(backend->slots);
     g_hash_table_unref(backend->by_uid);
     uid_set_free(backend->missing);
+    uid_set_free(backend->fresh);
     g_clear_error(&backend->away);
     pop3_troubles_clear(backend);
     g_mutex_clear(&backend->lock);
@@ -152,18 +154,23 @@ static void list_slot(Bed *bed, const char *key, guint64 size)
     g_ptr_array_add(bed->backend.slots, slot);
 }
 
-/* A session that lists these keys, all of 10 octets. */
-static gboolean match(Bed *bed, const char *const *keys)
+static gboolean match_listed(Bed *bed)
 {
     g_autoptr(GError) error = NULL;
     gboolean has_news;
 
-    g_ptr_array_set_size(bed->backend.slots, 0);
-    for (; *keys; keys++)
-        list_slot(bed, *keys, 10);
     g_assert_true(pop3_inbox_match(&bed->backend, bed->ledger, &has_news, &error));
     g_assert_no_error(error);
     return has_news;
+}
+
+/* A session that lists these keys, all of 10 octets. */
+static gboolean match(Bed *bed, const char *const *keys)
+{
+    g_ptr_array_set_size(bed->backend.slots, 0);
+    for (; *keys; keys++)
+        list_slot(bed, *keys, 10);
+    return match_listed(bed);
 }
 
 static guint32 nth_uid(const Bed *bed, guint i)
@@ -319,6 +326,167 @@ static void test_reappearance(Bed *bed, gconstpointer data)
     g_assert_cmpuint(nth_uid(bed, 1), ==, 0);
     assert_keys(bed, two, "f:");
     g_assert_cmpuint(add(bed, "u:two", 10), >, two);
+}
+
+/* -- Unique-ids that mean another message ------------------------------------------------------ */
+
+static guint32 add_like(Bed *bed, const char *key, guint64 size, guint64 likeness)
+{
+    guint32 uid = add(bed, key, size);
+
+    ledger_set_likeness(bed->ledger, uid, likeness);
+    return uid;
+}
+
+/* As after a session that has looked at the header. */
+static void list_like(Bed *bed, const char *key, guint64 size, guint64 likeness)
+{
+    list_slot(bed, key, size);
+    ((Pop3Slot *)g_ptr_array_index(bed->backend.slots, bed->backend.slots->len - 1))->likeness =
+        likeness;
+}
+
+static void forget_list(Bed *bed)
+{
+    g_ptr_array_set_size(bed->backend.slots, 0);
+}
+
+static void expect_dropped(const char *n)
+{
+    g_autofree char *pattern = g_strdup_printf("* %s removals *", n);
+
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, pattern);
+}
+
+static void expect_anew(void)
+{
+    g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "* 0 removals *");
+}
+
+/* Another size: the one that was known is not this one, and is not removed in its place. */
+static void test_anew_by_size(Bed *bed, gconstpointer data)
+{
+    guint32 one = add(bed, "u:one", 11), two = add(bed, "u:two", 10);
+    guint32 kept = add(bed, "u:kept", 12);
+
+    put_here(bed, kept, "A: b\n\n");
+    expect_anew();
+    g_assert_true(match(bed, LIST("u:one", "u:two", "u:kept")));
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(nth_uid(bed, 0), ==, 0);
+    g_assert_cmpuint(nth_uid(bed, 1), ==, two);
+    g_assert_cmpuint(nth_uid(bed, 2), ==, 0);
+    g_assert_true(pop3_inbox_shows(bed->ledger, one)); /* only a SYNC may believe that it is gone */
+    g_assert_null(ledger_key(bed->ledger, one, POP3_HERE));
+    assert_keys(bed, kept, "f:");
+    g_assert_cmpuint(add(bed, "u:one", 10), >, kept);
+    g_assert_true(match(bed, LIST("u:one", "u:two")));
+    g_assert_cmpuint(nth_uid(bed, 0), >, kept);
+}
+
+/* One size that differs puts all removals in doubt, also that of one with its old size. */
+static void test_anew_and_owed(Bed *bed, gconstpointer data)
+{
+    guint32 one = add(bed, "u:one", 10), two = add(bed, "u:two", 11);
+
+    doom(bed, one);
+    doom(bed, two);
+    expect_dropped("2");
+    g_assert_true(match(bed, LIST("u:one", "u:two")));
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(nth_uid(bed, 0), ==, 0);
+    g_assert_cmpuint(nth_uid(bed, 1), ==, 0);
+    assert_owed(bed, 0);
+    g_assert_cmpuint(ledger_n_entries(bed->ledger), ==, 0);
+}
+
+/* The same size, and another header. */
+static void test_anew_by_header(Bed *bed, gconstpointer data)
+{
+    guint32 uid = add_like(bed, "u:one", 10, 77);
+
+    doom(bed, uid);
+    list_like(bed, "u:one", 10, 78);
+    expect_dropped("1");
+    g_assert_true(match_listed(bed));
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(nth_uid(bed, 0), ==, 0);
+    assert_owed(bed, 0);
+}
+
+/* A size is a claim: the header says that it is the same. */
+static void test_another_claim(Bed *bed, gconstpointer data)
+{
+    guint32 one = add_like(bed, "u:one", 10, 77), two = add_like(bed, "u:two", 10, 78);
+
+    doom(bed, two);
+    list_like(bed, "u:one", 12, 77);
+    list_like(bed, "u:two", 13, 78);
+    g_assert_false(match_listed(bed));
+    g_assert_cmpuint(nth_uid(bed, 0), ==, one);
+    g_assert_cmpuint(nth_uid(bed, 1), ==, two);
+    assert_owed(bed, 1);
+    g_assert_cmpuint(ledger_find_uid(bed->ledger, one)->size, ==, 12);
+}
+
+/* A server that counts positions: the first went, and all others keep names and flags. */
+static void test_shift(Bed *bed, gconstpointer data)
+{
+    guint32 first_one = add_like(bed, "u:1", 10, 71), second = add_like(bed, "u:2", 20, 72);
+    guint32 third = add_like(bed, "u:3", 20, 73);
+
+    list_like(bed, "u:1", 20, 72);
+    list_like(bed, "u:2", 20, 73);
+    expect_anew();
+    g_assert_true(match_listed(bed));
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(nth_uid(bed, 0), ==, second);
+    g_assert_cmpuint(nth_uid(bed, 1), ==, third);
+    assert_keys(bed, second, "u:1");
+    assert_keys(bed, third, "u:2");
+    g_assert_null(ledger_key(bed->ledger, first_one, POP3_HERE));
+    g_assert_true(pop3_inbox_shows(bed->ledger, first_one));
+    restart(bed);
+    assert_keys(bed, third, "u:2");
+}
+
+static void lead_to(Bed *bed, Endpoint *endpoint)
+{
+    bed->config.endpoint = endpoint;
+}
+
+/* Nothing that the old server was owed is removed from another one, where the unique-ids and the
+ * sizes are the same. */
+static void test_another_server(Bed *bed, gconstpointer data)
+{
+    Endpoint old = {.host = (char *)"a.example.org", .port = 995};
+    Endpoint new = {.host = (char *)"b.example.org", .port = 995};
+    guint32 owed = add(bed, "u:1", 10), read = add(bed, "u:2", 10), here = add(bed, "u:3", 10);
+    guint32 known = add_like(bed, "u:4", 10, 74);
+
+    put_here(bed, read, "A: b\n\n");
+    lead_to(bed, &old);
+    g_assert_false(match(bed, LIST("u:1", "u:2", "u:3", "u:4")));
+    doom(bed, owed);
+    restart(bed);
+    lead_to(bed, &new);
+    list_slot(bed, "u:1", 10);
+    list_slot(bed, "u:2", 10);
+    list_slot(bed, "u:3", 10);
+    list_like(bed, "u:4", 10, 74);
+    expect_dropped("1");
+    g_assert_true(match_listed(bed));
+    g_test_assert_expected_messages();
+    for (guint i = 0; i < 3; i++)
+        g_assert_cmpuint(nth_uid(bed, i), ==, 0);
+    g_assert_cmpuint(nth_uid(bed, 3), ==, known); /* the server has another name, perhaps */
+    assert_owed(bed, 0);
+    assert_keys(bed, read, "f:");
+    g_assert_null(ledger_key(bed->ledger, here, POP3_HERE));
+    g_assert_null(ledger_find_uid(bed->ledger, owed));
+    forget_list(bed);
+    list_slot(bed, "u:1", 10);
+    g_assert_true(match_listed(bed)); /* and is said once */
 }
 
 /* Of what is neither there nor here nothing is left, or the ledger would grow for ever. */
@@ -577,6 +745,12 @@ int main(int argc, char **argv)
     ADD("match", test_match);
     ADD("doubles", test_doubles);
     ADD("reappearance", test_reappearance);
+    ADD("anew-by-size", test_anew_by_size);
+    ADD("anew-and-owed", test_anew_and_owed);
+    ADD("anew-by-header", test_anew_by_header);
+    ADD("another-claim", test_another_claim);
+    ADD("shift", test_shift);
+    ADD("another-server", test_another_server);
     ADD("nothing-left", test_nothing_left);
     ADD("another-ledger", test_another_ledger);
     ADD("expunge", test_expunge);
