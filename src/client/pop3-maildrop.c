@@ -83,10 +83,13 @@ static gboolean take_line(Pop3Session *session, gpointer into, const char *line,
                          "the mailbox has more than %d messages, which is more than mailfs reads",
                          LIMIT_MESSAGES);
     message = message_at(listing->maildrop, number);
-    if (listing->is_uidl)
+    if (listing->is_uidl) {
         take_uid(listing->maildrop, message, uid, uid_length);
-    else
-        message->size = size;
+        return TRUE;
+    }
+    listing->maildrop->n_listed += !message->is_listed;
+    message->is_listed = TRUE;
+    message->size = size;
     return TRUE;
 }
 

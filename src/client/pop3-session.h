@@ -79,11 +79,13 @@ typedef struct {
     guint64 size;    /* as LIST has it, often wrong by a little; 0: it has none */
     const char *uid; /* as UIDL has it; any octets but controls, up to LIMIT_POP3_UNIQUE_ID of them.
                       * NULL: none, or two that differ, or none that can be used */
+    gboolean is_listed; /* LIST has it */
 } Pop3Message;
 
 typedef struct {
     guint32 n_messages;  /* as STAT counts them */
     guint64 octets;
+    guint32 n_listed;    /* as LIST has them */
     gboolean has_uids;   /* the server knows UIDL */
     GArray *messages;    /* of Pop3Message, by number, each number once; nothing is said of how
                           * their uids differ */

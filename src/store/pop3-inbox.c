@@ -186,6 +186,7 @@ gboolean pop3_inbox_match(Pop3Backend *backend, Ledger *ledger, gboolean *ret_ha
     for (guint i = 0; i < backend->slots->len; i++) {
         Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
 
+        has_news = has_news || pop3_inbox_find(ledger, slot, POP3_GONE); /* it is back */
         slot->uid = find(ledger, slot);
         has_news = has_news || slot->uid == 0;
         if (slot->uid)

@@ -102,6 +102,7 @@ typedef struct {
     gboolean said_vague; /* the log has the sentence about UIDLs */
     Pop3Noted noted[POP3_N_TROUBLES];
     UidSet *missing;     /* too many to believe it: not listed the last time */
+    guint n_odd;         /* lists in a row that contradict themselves */
 
     /* With the worker entered. */
     UidSet *fresh;  /* removals that were noted since the last list */

@@ -3,7 +3,7 @@
  *
  * What is listed no more is not thereby deleted: if it was read, its octets are kept as a file;
  * only what nobody here ever read goes, and many of those at once only when a second session lists
- * them neither.
+ * them neither.  Who it was is known for one session more.
  */
 #include "store/pop3-internal.h"
 #include "base/error.h"
@@ -154,7 +154,7 @@ gboolean pop3_settle_unlisted(const Pop3Sync *sync, MaildirWorker *worker, GErro
     if (!ledger)
         return FALSE;
     for_each(ledger, kept, let_go);
-    for_each(ledger, gone, ledger_remove_uid);
+    for_each(ledger, gone, let_go); /* should the next list have it again, it is who it was */
     return ledger_flush(ledger, error);
 }
 

@@ -7,6 +7,8 @@
 #include "store/pop3-internal.h"
 #include "base/error.h"
 
+enum { MAX_ODD = 3 }; /* lists in a row that contradict themselves are not believed */
+
 /* -- Slots ------------------------------------------------------------------------------------- */
 
 void pop3_slot_free(gpointer data)
@@ -66,6 +68,47 @@ static guint take_list(Pop3Backend *backend, const Pop3Maildrop *drop)
         g_ptr_array_add(backend->slots, slot);
     }
     return n_vague;
+}
+
+/* -- What contradicts itself ------------------------------------------------------------------- */
+
+/* More messages without a unique-id than before, while ids that we know are not listed: those may
+ * well be theirs. */
+static gboolean has_lost_ids(Pop3Backend *backend, guint n_vague)
+{
+    MaildirWorker *worker = maildir_backend_enter(backend->local);
+    const Ledger *ledger = pop3_inbox(worker, NULL);
+    const LedgerEntry *entry = ledger ? ledger_next(ledger, 1) : NULL;
+    guint n_here = 0, n_listed = 0;
+
+    for (; entry; entry = ledger_next(ledger, entry->uid + 1)) {
+        n_here += ledger_key(ledger, entry->uid, POP3_HERE) != NULL;
+        n_vague -= n_vague > 0 && ledger_key(ledger, entry->uid, POP3_VAGUE);
+    }
+    for (guint i = 0; ledger && i < backend->slots->len; i++) {
+        const Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
+
+        n_listed += slot->key && pop3_inbox_find(ledger, slot, POP3_HERE);
+    }
+    maildir_backend_leave(backend->local);
+    return n_vague > 0 && n_listed < n_here;
+}
+
+/* Nothing follows from a list that contradicts itself, but for a server that never makes others. */
+static gboolean is_plausible(Pop3Backend *backend, const Pop3Maildrop *drop, guint n_vague,
+                             GError **error)
+{
+    if (drop->n_listed == drop->n_messages && drop->messages->len == drop->n_listed &&
+        !(n_vague > 0 && has_lost_ids(backend, n_vague))) {
+        backend->n_odd = 0;
+        return TRUE;
+    }
+    if (backend->n_odd++ >= MAX_ODD)
+        return TRUE;
+    return mail_fail(error, MAIL_ERROR_PROTOCOL,
+                     "the server contradicts itself: it counts %u messages (STAT), lists %u (LIST) "
+                     "and has unique-ids for %u (UIDL)", drop->n_messages, drop->n_listed,
+                     drop->messages->len - n_vague);
 }
 
 /* -- Messages without a unique-id of their own ------------------------------------------------- */
@@ -203,6 +246,8 @@ gboolean pop3_list(Pop3Backend *backend, gboolean *ret_has_news, GError **error)
         backend->has_no_top = !backend->has_top;
     }
     n_vague = take_list(backend, drop);
+    if (!is_plausible(backend, drop, n_vague, error))
+        return FALSE;
     return probe_top(backend, error) && (n_vague == 0 || name_vague(backend, n_vague, error)) &&
            pop3_look(backend, error) && match(backend, ret_has_news, error);
 }

@@ -172,6 +172,63 @@ def edit_config(mount, old, new):
                     f.write(text.replace(":%d" % old, ":%d" % new))
 
 
+class TestOddLists:
+    """A list that contradicts itself is not believed, and one that lacks mail once changes no
+    name and loses no flag."""
+
+    def flagged(self, server, mounts, n):
+        mount = listed(mounts(server.keys(poll="1s")), *range(n))
+        result = mount.run("flag", path_of(mount, 1), "+flagged")
+        assert result.returncode == 0, result.stderr
+        system.wait_for(server.is_free, "the session is over")
+        return mount, facts(mount)
+
+    def test_stat_and_nothing_else(self, make, mounts):
+        server = make(*range(3))
+        mount, before = self.flagged(server, mounts, 3)
+        uidl = server.rule("^UIDL", "+OK", ".", times=1)
+        server.rule("^LIST", "+OK", ".", times=1)
+        system.wait_for(lambda: uidl.hits, "the lists")
+        sessions = server.sessions
+        while server.sessions < sessions + 2:
+            assert facts(mount) == before
+            time.sleep(0.1)
+        settle(mount)
+        assert facts(mount) == before
+
+    def test_uidl_lacks_some(self, make, mounts):
+        server = make(*range(8))
+        mount, before = self.flagged(server, mounts, 8)
+        uidl = server.rule("^UIDL", "+OK", *["%d uidl-%d" % (n, n) for n in range(1, 6)], ".",
+                           times=1)
+        system.wait_for(lambda: uidl.hits, "the list")
+        sessions = server.sessions
+        system.wait_for(lambda: server.sessions > sessions + 1, "more sessions", 20)
+        settle(mount)
+        assert facts(mount) == before
+
+    def test_all_of_them_once(self, make, mounts):
+        """STAT, LIST and UIDL agree, and two are back in the next session."""
+        server = make(*range(6))
+        mount, before = self.flagged(server, mounts, 6)
+        hidden = server.drop[:2]
+        server.remove("uidl-1", "uidl-2")
+        system.wait_for(lambda: numbers(mount) == [2, 3, 4, 5], "they are gone", 20)
+        with server.lock:
+            server.drop = hidden + server.drop
+        system.wait_for(lambda: numbers(mount) == list(range(6)), "they are back", 20)
+        assert facts(mount) == before
+
+    def test_always(self, make, mounts):
+        """A server that never counts right is read all the same, in the end."""
+        server = make(*range(3))
+        server.rule("^STAT", "+OK 4 5000")
+        mount = mounts(server.keys(poll="1s")).start()
+        system.wait_for(lambda: numbers(mount) == [0, 1, 2], "INBOX", 40)
+        server.add(Message("new", mail.numbered(7)))
+        system.wait_for(lambda: numbers(mount) == [0, 1, 2, 7], "new mail")
+
+
 def facts(mount):
     """Name -> flags."""
     inbox = mount.path + "/INBOX"
