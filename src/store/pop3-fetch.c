@@ -309,7 +309,7 @@ gboolean pop3_copy(Pop3Backend *backend, Job *job, GError **error)
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
     g_autoptr(GHashTable) by_number = g_hash_table_new(NULL, NULL);
     Copy copy = {backend, job, by_number, NULL};
-    gboolean ok;
+    gboolean has_vague = FALSE, ok;
 
     if (!pop3_connect(backend, FALSE, error))
         return FALSE;
@@ -320,6 +320,10 @@ gboolean pop3_copy(Pop3Backend *backend, Job *job, GError **error)
 
         if (message->is_done || !slot)
             continue; /* one that is gone is not done */
+        if (job->change->is_move && g_str_has_prefix(slot->key, POP3_VAGUE)) {
+            has_vague = TRUE;
+            continue;
+        }
         g_hash_table_insert(by_number, GUINT_TO_POINTER(slot->number), message);
         g_array_append_val(numbers, slot->number);
     }
@@ -331,5 +335,5 @@ gboolean pop3_copy(Pop3Backend *backend, Job *job, GError **error)
         return FALSE;
     }
     g_clear_error(&copy.error);
-    return ok;
+    return ok && (!has_vague || pop3_inbox_refuse_move(error));
 }

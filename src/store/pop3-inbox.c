@@ -63,6 +63,13 @@ gboolean pop3_inbox_doom(Pop3Backend *backend, Ledger *ledger, guint32 uid, GErr
     return TRUE;
 }
 
+gboolean pop3_inbox_refuse_move(GError **error)
+{
+    return mail_fail(error, MAIL_ERROR_READONLY,
+                     "the server has no number for this message that is its own and stays (UIDL), "
+                     "so it can be copied, but not moved");
+}
+
 guint pop3_inbox_count_owed(const Ledger *ledger)
 {
     const LedgerEntry *entry;

@@ -170,6 +170,8 @@ const LedgerEntry *pop3_inbox_find(const Ledger *ledger, const Pop3Slot *slot, c
 /* The message is to be removed from the server, if it is there.  READONLY for one without a UIDL.
  * To be flushed, then pop3_owe(). */
 gboolean pop3_inbox_doom(Pop3Backend *backend, Ledger *ledger, guint32 uid, GError **error);
+/* READONLY, for one without a UIDL that is to be moved.  Always FALSE. */
+gboolean pop3_inbox_refuse_move(GError **error);
 guint pop3_inbox_count_owed(const Ledger *ledger);
 /* Tells what is owed, and wakes the thread. */
 void pop3_owe(Pop3Backend *backend);

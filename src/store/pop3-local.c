@@ -40,6 +40,13 @@ static gboolean is_among(const Ledger *ledger, guint32 uid, Files which)
            (which == ANY || (ledger_key(ledger, uid, POP3_OWED) != NULL) == (which == IS_OWED));
 }
 
+/* One that could be removed here alone, and would be back with the next list. */
+static gboolean must_stay(const Ledger *ledger, const Job *job, guint32 uid)
+{
+    return (job->kind == JOB_EXPUNGE || job->change->is_move) &&
+           ledger_key(ledger, uid, POP3_VAGUE);
+}
+
 /* Runs @job for these messages alone; what came of them is in @job's. */
 static gboolean run_files(MaildirWorker *worker, Job *job, Files which, GError **error)
 {
@@ -52,7 +59,8 @@ static gboolean run_files(MaildirWorker *worker, Job *job, Files which, GError *
     for (guint i = 0; ok && i < all->len; i++) {
         const ChangeMessage *each = &g_array_index(all, ChangeMessage, i);
 
-        if (each->is_done || !is_among(ledger, each->uid, which))
+        if (each->is_done || !is_among(ledger, each->uid, which) ||
+            must_stay(ledger, job, each->uid))
             continue;
         g_array_append_val(files, *each);
         g_array_append_val(places, i);
@@ -137,10 +145,13 @@ static gboolean is_same(const LedgerEntry *entry, const ChangeMessage *message)
     return !message->date || message->date == entry->date;
 }
 
-/* Notes all that may be noted; those that have a file go on to be removed here as well. */
+/* Notes all that may be noted, and says of the first that may not why; those that have a file go on
+ * to be removed here as well. */
 static gboolean doom_all(Pop3Backend *backend, Ledger *ledger, Job *job, gboolean *ret_has_files,
                          GError **error)
 {
+    gboolean ok = TRUE;
+
     for (guint i = 0; i < job->change->messages->len; i++) {
         ChangeMessage *message = nth(job, i);
         const LedgerEntry *entry = ledger_find_uid(ledger, message->uid);
@@ -151,15 +162,17 @@ static gboolean doom_all(Pop3Backend *backend, Ledger *ledger, Job *job, gboolea
         }
         if (!is_same(entry, message))
             continue;
-        if (!pop3_inbox_doom(backend, ledger, message->uid, error))
-            return FALSE;
+        if (!pop3_inbox_doom(backend, ledger, message->uid, ok ? error : NULL)) {
+            ok = FALSE;
+            continue;
+        }
         message->date = 0;
         if (ledger_key(ledger, message->uid, POP3_OWED))
             message->size = 0; /* the server's claim, perhaps: a file that was just made differs */
         message->is_done = !has_file(ledger, message->uid);
         *ret_has_files = *ret_has_files || !message->is_done;
     }
-    return TRUE;
+    return ok;
 }
 
 static gboolean has_local(MaildirWorker *worker, const Job *job)
@@ -167,7 +180,8 @@ static gboolean has_local(MaildirWorker *worker, const Job *job)
     const Ledger *ledger = pop3_inbox(worker, NULL);
 
     for (guint i = 0; ledger && i < job->change->messages->len; i++)
-        if (!nth(job, i)->is_done && is_among(ledger, nth(job, i)->uid, IS_LOCAL))
+        if (!nth(job, i)->is_done && is_among(ledger, nth(job, i)->uid, IS_LOCAL) &&
+            !must_stay(ledger, job, nth(job, i)->uid))
             return TRUE;
     return FALSE;
 }
@@ -207,7 +221,7 @@ static gboolean expunge(MaildirWorker *worker, Pop3Backend *backend, Job *job, G
 
 static gboolean has_vague(const Ledger *ledger, const Job *job)
 {
-    for (guint i = 0; i < job->change->messages->len; i++)
+    for (guint i = 0; ledger && i < job->change->messages->len; i++)
         if (ledger_key(ledger, nth(job, i)->uid, POP3_VAGUE))
             return TRUE;
     return FALSE;
@@ -268,14 +282,11 @@ static gboolean copy(MaildirWorker *worker, Pop3Backend *backend, Job *job,
 
     if (!ledger)
         return FALSE;
-    if (job->change->is_move && has_vague(ledger, job))
-        return mail_fail(error, MAIL_ERROR_READONLY,
-                         "the server has no number for this message that is its own and stays "
-                         "(UIDL), so it can be copied, but not moved");
     for (guint i = 0; i < job->change->messages->len; i++) {
         ChangeMessage *message = nth(job, i);
 
-        if (!ledger_find_uid(ledger, message->uid) || has_file(ledger, message->uid))
+        if (!ledger_find_uid(ledger, message->uid) || has_file(ledger, message->uid) ||
+            must_stay(ledger, job, message->uid))
             continue;
         if (!copy_cached(worker, backend, job, message))
             *ret_is_passed_on = TRUE;
@@ -289,8 +300,10 @@ static gboolean copy(MaildirWorker *worker, Pop3Backend *backend, Job *job,
         *ret_is_passed_on = FALSE;
         return FALSE;
     }
-    if (*ret_is_passed_on)
-        pop3_pass_on(backend, job);
+    if (!*ret_is_passed_on)
+        return !job->change->is_move || !has_vague(pop3_inbox(worker, NULL), job) ||
+               pop3_inbox_refuse_move(error);
+    pop3_pass_on(backend, job); /* which refuses those as well */
     return TRUE;
 }
 

@@ -237,3 +237,24 @@ def facts(mount):
         flags = mount.run("flag", os.path.join(inbox, name)).stdout
         result[name] = "flagged" in flags
     return result
+
+
+def test_a_batch_with_some_that_cannot_go(make, mounts):
+    """Each is answered by itself."""
+    server = make(*range(6))
+    server.drop[2].uidl = server.drop[3].uidl = "same"
+    mount = listed(mounts(server.keys(poll="1s")), *range(6))
+    result = mount.run("rm", *[path_of(mount, n) for n in (0, 1, 2, 3, 4)])
+    assert result.returncode != 0
+    said = result.stderr
+    assert "000002" in said and "000003" in said
+    assert "000001" not in said and "000004" not in said
+    system.wait_for(lambda: left(server) == numbered(2, 3, 5), "the others are removed")
+    system.wait_for(lambda: numbers(mount) == [2, 3, 5], "the same here")
+    os.mkdir(mount.path + "/Archive")
+    result = mount.run("mv", *[path_of(mount, n) for n in (2, 3, 5)], mount.path + "/Archive")
+    assert result.returncode != 0
+    assert "000002" in result.stderr and "000005" not in result.stderr
+    system.wait_for(lambda: left(server) == numbered(2, 3), "it is moved")
+    assert len(os.listdir(mount.path + "/Archive")) == 1
+    assert numbers(mount) == [2, 3]

@@ -553,6 +553,60 @@ static void test_another_ledger(Bed *bed, gconstpointer data)
     assert_owed(bed, 0);
 }
 
+static void append(Job *job, guint32 uid)
+{
+    const ChangeMessage message = {.uid = uid};
+
+    g_array_append_val(job->change->messages, message);
+}
+
+static gboolean is_done(const Job *job, guint i)
+{
+    return g_array_index(job->change->messages, ChangeMessage, i).is_done;
+}
+
+/* The others are not to suffer. */
+static void test_expunge_with_a_vague_one(Bed *bed, gconstpointer data)
+{
+    guint32 one = add(bed, "u:one", 10), vague = add(bed, "x:abc-10-1", 10);
+    guint32 two = add(bed, "u:two", 10);
+    g_autoptr(Job) job = new_job(bed, JOB_EXPUNGE, one);
+    g_autoptr(GError) error = NULL;
+
+    append(job, vague);
+    append(job, two);
+    g_assert_false(run(bed, job, &error));
+    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_READONLY);
+    g_assert_true(is_done(job, 0) && !is_done(job, 1) && is_done(job, 2));
+    assert_keys(bed, one, "d:one");
+    assert_keys(bed, vague, "x:abc-10-1");
+    assert_keys(bed, two, "d:two");
+    assert_owed(bed, 2);
+}
+
+static void test_move_with_a_vague_one(Bed *bed, gconstpointer data)
+{
+    guint32 one = add(bed, "u:one", 10), vague = add(bed, "x:abc-10-1", 10);
+    guint32 two = add(bed, "u:two", 10);
+    g_autoptr(Job) job = new_job(bed, JOB_COPY, one);
+    g_autoptr(GError) error = NULL;
+
+    put_here(bed, one, "A: b\n\n");
+    put_here(bed, vague, "A: c\n\n");
+    put_here(bed, two, "A: d\n\n");
+    g_assert_true(maildir_tree_create(maildir_worker_tree(bed->worker), "Box", &error));
+    append(job, vague);
+    append(job, two);
+    job->change->target = g_strdup("Box");
+    job->change->is_move = TRUE;
+    g_assert_false(run(bed, job, &error));
+    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_READONLY);
+    g_assert_true(is_done(job, 0) && !is_done(job, 1) && is_done(job, 2));
+    assert_keys(bed, one, "d:one");
+    assert_keys(bed, vague, "f: x:abc-10-1");
+    assert_keys(bed, two, "d:two");
+}
+
 static void test_expunge(Bed *bed, gconstpointer data)
 {
     guint32 uid = add(bed, "u:one", 10);
@@ -774,6 +828,8 @@ int main(int argc, char **argv)
     ADD("nothing-left", test_nothing_left);
     ADD("another-ledger", test_another_ledger);
     ADD("expunge", test_expunge);
+    ADD("expunge-with-a-vague-one", test_expunge_with_a_vague_one);
+    ADD("move-with-a-vague-one", test_move_with_a_vague_one);
     ADD("expunge-of-a-file", test_expunge_of_a_file);
     ADD("flags", test_flags);
     ADD("away", test_away);
