@@ -30,6 +30,7 @@ static Backend *start(const BackendParams *params)
     backend->counts = command_counts_new();
     backend->missing = uid_set_new();
     backend->fresh = uid_set_new();
+    backend->doomed = uid_set_new();
     g_mutex_init(&backend->lock);
     backend->local = maildir_backend_start(params, &parts);
     backend->thread = g_thread_new("pop3", pop3_thread_main, backend);
@@ -68,6 +69,7 @@ static void stop(Backend *opaque)
     g_hash_table_unref(backend->counts);
     uid_set_free(backend->missing);
     uid_set_free(backend->fresh);
+    uid_set_free(backend->doomed);
     g_clear_error(&backend->failure);
     g_clear_error(&backend->away);
     pop3_troubles_clear(backend);

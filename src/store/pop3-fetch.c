@@ -102,7 +102,8 @@ gboolean pop3_take(Pop3Backend *backend, MaildirWorker *worker, guint32 uid, int
         return FALSE;
     FAULT("pop3-kept");
     ledger = pop3_inbox(worker, error);
-    return ledger && pop3_inbox_doom(backend, ledger, uid, error) && ledger_flush(ledger, error);
+    return ledger && pop3_inbox_doom(backend, ledger, uid, error) &&
+           pop3_inbox_promise(backend, ledger, error);
 }
 
 /* -- FETCH ------------------------------------------------------------------------------------- */
@@ -280,7 +281,7 @@ static gboolean deliver(const Copy *copy, MaildirWorker *worker, ChangeMessage *
     ledger = pop3_inbox(worker, error);
     if (!ledger ||
         (change->is_move && !pop3_inbox_doom(copy->backend, ledger, message->uid, error)) ||
-        !ledger_flush(ledger, error))
+        !pop3_inbox_promise(copy->backend, ledger, error))
         return FALSE;
     message->is_done = TRUE;
     return TRUE;

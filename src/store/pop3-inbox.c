@@ -59,6 +59,7 @@ gboolean pop3_inbox_doom(Pop3Backend *backend, Ledger *ledger, guint32 uid, GErr
         return TRUE;
     pop3_inbox_turn(ledger, uid, POP3_HERE, POP3_OWED);
     uid_set_add(backend->fresh, uid);
+    uid_set_add(backend->doomed, uid);
     g_atomic_int_inc(&backend->n_owed);
     return TRUE;
 }
@@ -68,6 +69,28 @@ gboolean pop3_inbox_refuse_move(GError **error)
     return mail_fail(error, MAIL_ERROR_READONLY,
                      "the server has no number for this message that is its own and stays (UIDL), "
                      "so it can be copied, but not moved");
+}
+
+static void spare(Pop3Backend *backend, Ledger *ledger, guint32 uid)
+{
+    if (!ledger_key(ledger, uid, POP3_OWED))
+        return;
+    pop3_inbox_turn(ledger, uid, POP3_OWED, POP3_HERE);
+    g_atomic_int_add(&backend->n_owed, -1);
+}
+
+gboolean pop3_inbox_promise(Pop3Backend *backend, Ledger *ledger, GError **error)
+{
+    gboolean ok = ledger_flush(ledger, error);
+
+    for (guint i = 0; !ok && i < uid_set_n_ranges(backend->doomed); i++) {
+        UidRange range = uid_set_range(backend->doomed, i);
+
+        for (guint64 uid = range.low; uid <= range.high; uid++)
+            spare(backend, ledger, (guint32)uid);
+    }
+    uid_set_clear(backend->doomed);
+    return ok;
 }
 
 guint pop3_inbox_count_owed(const Ledger *ledger)

@@ -106,6 +106,7 @@ typedef struct {
 
     /* With the worker entered. */
     UidSet *fresh;  /* removals that were noted since the last list */
+    UidSet *doomed; /* ... and are not durable yet */
 
     /* Under the lock. */
     GMutex lock;
@@ -168,10 +169,12 @@ void pop3_inbox_forget(Ledger *ledger, guint32 uid, const char *prefix);
 /* The message of the slot's unique-id, as a key with another prefix, or NULL. */
 const LedgerEntry *pop3_inbox_find(const Ledger *ledger, const Pop3Slot *slot, const char *prefix);
 /* The message is to be removed from the server, if it is there.  READONLY for one without a UIDL.
- * To be flushed, then pop3_owe(). */
+ * To be made durable by pop3_inbox_promise(), then pop3_owe(). */
 gboolean pop3_inbox_doom(Pop3Backend *backend, Ledger *ledger, guint32 uid, GError **error);
 /* READONLY, for one without a UIDL that is to be moved.  Always FALSE. */
 gboolean pop3_inbox_refuse_move(GError **error);
+/* Flushes; if that fails, what was doomed since the last call is not. */
+gboolean pop3_inbox_promise(Pop3Backend *backend, Ledger *ledger, GError **error);
 guint pop3_inbox_count_owed(const Ledger *ledger);
 /* Tells what is owed, and wakes the thread. */
 void pop3_owe(Pop3Backend *backend);

@@ -205,8 +205,11 @@ static gboolean expunge(MaildirWorker *worker, Pop3Backend *backend, Job *job, G
     if (!ledger)
         return FALSE;
     ok = doom_all(backend, ledger, job, &has_files, &refused);
-    if (!ledger_flush(ledger, error))
+    if (!pop3_inbox_promise(backend, ledger, error)) {
+        for (guint i = 0; i < job->change->messages->len; i++)
+            nth(job, i)->is_done = FALSE;
         return FALSE;
+    }
     FAULT("pop3-doomed");
     pop3_owe(backend);
     if (has_files && !remove_files(worker, backend, job, error))
@@ -260,17 +263,16 @@ static gboolean forget_sources(MaildirWorker *worker, Pop3Backend *backend, Job 
     if (!ledger)
         return FALSE;
     for (guint i = 0; i < job->change->messages->len; i++) {
-        ChangeMessage *message = nth(job, i);
-
-        if (job->change->is_move && message->target_uid &&
-            !pop3_inbox_doom(backend, ledger, message->uid, error))
+        if (job->change->is_move && nth(job, i)->target_uid &&
+            !pop3_inbox_doom(backend, ledger, nth(job, i)->uid, error))
             return FALSE;
-        message->is_done = message->is_done || message->target_uid != 0;
     }
     job->change->did_move = job->change->is_move;
     FAULT("pop3-copied");
-    if (!ledger_flush(ledger, error))
+    if (!pop3_inbox_promise(backend, ledger, error))
         return FALSE;
+    for (guint i = 0; i < job->change->messages->len; i++)
+        nth(job, i)->is_done = nth(job, i)->is_done || nth(job, i)->target_uid != 0;
     pop3_owe(backend);
     return TRUE;
 }

@@ -3,6 +3,7 @@
 #include "maildir-fixture.h"
 
 #include "base/io.h"
+#include "store/ledger-internal.h"
 #include "store/pop3-internal.h"
 
 typedef struct {
@@ -53,6 +54,7 @@ static void start(Bed *bed)
     backend->by_uid = g_hash_table_new(NULL, NULL);
     backend->missing = uid_set_new();
     backend->fresh = uid_set_new();
+    backend->doomed = uid_set_new();
     g_mutex_init(&backend->lock);
     backend->local = maildir_backend_start(&params, &parts);
     enter(bed);
@@ -70,6 +72,7 @@ static void end(Bed *bed)
     g_hash_table_unref(backend->by_uid);
     uid_set_free(backend->missing);
     uid_set_free(backend->fresh);
+    uid_set_free(backend->doomed);
     g_clear_error(&backend->away);
     pop3_troubles_clear(backend);
     g_mutex_clear(&backend->lock);
@@ -607,6 +610,27 @@ static void test_move_with_a_vague_one(Bed *bed, gconstpointer data)
     assert_keys(bed, two, "d:two");
 }
 
+/* What was answered with an error must not be removed later. */
+static void test_expunge_on_a_full_disk(Bed *bed, gconstpointer data)
+{
+    guint32 uid = add(bed, "u:one", 10);
+    g_autoptr(Job) job = new_job(bed, JOB_EXPUNGE, uid);
+    g_autoptr(GError) error = NULL;
+    int fd = bed->ledger->fd;
+
+    bed->ledger->fd = open("/dev/full", O_RDWR | O_CLOEXEC);
+    g_assert_false(run(bed, job, &error));
+    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_NOSPACE);
+    g_assert_false(first(job)->is_done);
+    assert_keys(bed, uid, "u:one");
+    assert_owed(bed, 0);
+    close(bed->ledger->fd);
+    bed->ledger->fd = fd;
+    g_assert_false(match(bed, LIST("u:one")));
+    restart(bed);
+    assert_keys(bed, uid, "u:one");
+}
+
 static void test_expunge(Bed *bed, gconstpointer data)
 {
     guint32 uid = add(bed, "u:one", 10);
@@ -830,6 +854,7 @@ int main(int argc, char **argv)
     ADD("expunge", test_expunge);
     ADD("expunge-with-a-vague-one", test_expunge_with_a_vague_one);
     ADD("move-with-a-vague-one", test_move_with_a_vague_one);
+    ADD("expunge-on-a-full-disk", test_expunge_on_a_full_disk);
     ADD("expunge-of-a-file", test_expunge_of_a_file);
     ADD("flags", test_flags);
     ADD("away", test_away);
