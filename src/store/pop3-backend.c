@@ -70,6 +70,7 @@ static void stop(Backend *opaque)
     uid_set_free(backend->missing);
     uid_set_free(backend->fresh);
     uid_set_free(backend->doomed);
+    g_clear_pointer(&backend->vague, g_ptr_array_unref);
     g_clear_error(&backend->failure);
     g_clear_error(&backend->away);
     pop3_troubles_clear(backend);

@@ -103,6 +103,7 @@ typedef struct {
     Pop3Noted noted[POP3_N_TROUBLES];
     UidSet *missing;     /* too many to believe it: not listed the last time */
     guint n_odd;         /* lists in a row that contradict themselves */
+    GPtrArray *vague;    /* the slots of the last list, where none had a UIDL; or NULL */
 
     /* With the worker entered. */
     UidSet *fresh;  /* removals that were noted since the last list */

@@ -174,8 +174,39 @@ static void leave_out_unnamed(Pop3Backend *backend)
     backend->slots = named;
 }
 
+/* Without UIDL: count and sizes are as the last time, so are the messages.  What is taken for
+ * another can be read, and nothing worse. */
+static gboolean is_as_before(Pop3Backend *backend)
+{
+    gboolean is_same = backend->vague && backend->vague->len == backend->slots->len;
+
+    for (guint i = 0; is_same && i < backend->slots->len; i++) {
+        const Pop3Slot *before = g_ptr_array_index(backend->vague, i);
+        const Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
+
+        is_same = before->number == slot->number && before->size == slot->size;
+    }
+    for (guint i = 0; is_same && i < backend->slots->len; i++)
+        ((Pop3Slot *)g_ptr_array_index(backend->slots, i))->key =
+            g_strdup(((Pop3Slot *)g_ptr_array_index(backend->vague, i))->key);
+    return is_same;
+}
+
+static void remember_vague(Pop3Backend *backend)
+{
+    g_clear_pointer(&backend->vague, g_ptr_array_unref);
+    backend->vague = g_ptr_array_new_with_free_func(pop3_slot_free);
+    for (guint i = 0; i < backend->slots->len; i++) {
+        Pop3Slot *copy = g_memdup2(g_ptr_array_index(backend->slots, i), sizeof *copy);
+
+        copy->key = g_strdup(copy->key);
+        g_ptr_array_add(backend->vague, copy);
+    }
+}
+
 static gboolean name_vague(Pop3Backend *backend, guint n_vague, GError **error)
 {
+    gboolean are_all = n_vague == backend->slots->len;
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
     g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
     g_autoptr(GHashTable) counts =
@@ -183,6 +214,8 @@ static gboolean name_vague(Pop3Backend *backend, guint n_vague, GError **error)
     Digest digest = {{digest_begin, digest_data, digest_end}, backend, checksum, counts};
 
     say_vague(backend, n_vague);
+    if (are_all && is_as_before(backend))
+        return TRUE;
     for (guint i = 0; i < backend->slots->len; i++) {
         const Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
 
@@ -193,6 +226,8 @@ static gboolean name_vague(Pop3Backend *backend, guint n_vague, GError **error)
                        &digest.base, error))
         return FALSE;
     leave_out_unnamed(backend);
+    if (are_all)
+        remember_vague(backend);
     return TRUE;
 }
 

@@ -258,3 +258,18 @@ def test_a_batch_with_some_that_cannot_go(make, mounts):
     system.wait_for(lambda: left(server) == numbered(2, 3), "it is moved")
     assert len(os.listdir(mount.path + "/Archive")) == 1
     assert numbers(mount) == [2, 3]
+
+
+@pytest.mark.parametrize("capabilities", [("TOP", "USER"), ("USER",)])
+def test_without_uidl_nothing_is_fetched_twice(scripted_pop3_server, mounts, capabilities):
+    server = scripted_pop3_server([mail.numbered(n) for n in range(20)],
+                                  capabilities=capabilities)
+    server.rule(r"^UIDL", "-ERR I do not know that command")
+    mount = listed(mounts(server.keys(poll="1s")), *range(20))
+    system.wait_for(server.is_free, "the session is over")
+    verbs, sessions = server.verbs(), server.sessions
+    system.wait_for(lambda: server.sessions >= sessions + 4, "more sessions", 20)
+    after = server.verbs()
+    assert (after["TOP"], after["RETR"]) == (verbs["TOP"], verbs["RETR"])
+    server.add(Message("new", mail.numbered(20)))
+    system.wait_for(lambda: numbers(mount) == list(range(21)), "new mail")
