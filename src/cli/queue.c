@@ -154,15 +154,15 @@ static gboolean read_entries(Source *source, GError **error)
     return store != NULL;
 }
 
-/* @id 0 (for retry alone): all. */
-static gboolean act(const Source *source, const char *verb, guint64 id, GError **error)
+/* @id NULL (for retry alone): all. */
+static gboolean act(const Source *source, const char *verb, const guint64 *id, GError **error)
 {
     g_autoptr(JsonObject) reply = NULL;
     Store *store;
     gboolean ok;
 
     if (source->mount) {
-        reply = ask_queue(source, verb, id ? &id : NULL, error);
+        reply = ask_queue(source, verb, id, error);
         return reply != NULL;
     }
     if (g_str_equal(verb, "retry"))
@@ -170,7 +170,7 @@ static gboolean act(const Source *source, const char *verb, guint64 id, GError *
                          "%s is not mounted; what waits goes out when it is: mailfs mount %s",
                          source->account->id, source->account->id);
     store = open_store(source->account, error);
-    ok = store && drop_here(store, id, error);
+    ok = store && drop_here(store, *id, error);
     store_close(store);
     return ok;
 }
@@ -295,8 +295,10 @@ static const Source *find_source(const Queue *queue, guint64 id, GError **error)
     return found;
 }
 
+/* 0 is what a POP3 server is owed: it can be dropped, and is always tried again. */
 static int act_on_ids(Queue *queue, const char *verb, char **words)
 {
+    guint64 min = g_str_equal(verb, "drop") ? 0 : 1;
     int code = read_all(queue);
 
     for (; *words; words++) {
@@ -304,11 +306,11 @@ static int act_on_ids(Queue *queue, const char *verb, char **words)
         const Source *source = NULL;
         guint64 id = 0;
 
-        if (g_ascii_string_to_unsigned(*words, 10, 1, G_MAXINT64, &id, NULL))
+        if (g_ascii_string_to_unsigned(*words, 10, min, G_MAXINT64, &id, NULL))
             source = find_source(queue, id, &error);
         else
             mail_fail(&error, MAIL_ERROR_INVALID, "\"%s\" is not the number of a change", *words);
-        if (!source || !act(source, verb, id, &error)) {
+        if (!source || !act(source, verb, &id, &error)) {
             int this_code = cli_fail(error);
 
             code = code ? code : this_code;
@@ -325,7 +327,7 @@ static int retry_all(Queue *queue)
         const Source *source = g_ptr_array_index(queue->sources, i);
         g_autoptr(GError) error = NULL;
 
-        if ((source->mount || queue->sources->len == 1) && !act(source, "retry", 0, &error)) {
+        if ((source->mount || queue->sources->len == 1) && !act(source, "retry", NULL, &error)) {
             int this_code = cli_fail(error);
 
             code = code ? code : this_code;

@@ -79,6 +79,9 @@ typedef struct {
     /* How many removals are noted in @state_dir, of an account that was not started; whose lock the
      * caller has.  0 where that cannot be read.  NULL: there are none. */
     guint (*owed)(const char *state_dir);
+    /* Gives them up, but for those that are being carried out; their messages are shown again.
+     * @backend NULL: as above; otherwise it happens soon, and EVENT_OWED tells. */
+    gboolean (*give_up_owed)(Backend *backend, const char *state_dir, GError **error);
 } BackendOps;
 
 extern const BackendOps imap_backend_ops;

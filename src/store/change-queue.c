@@ -196,33 +196,45 @@ gboolean store_take_back(Store *store, LocalFile *file)
     return TRUE;
 }
 
+static gboolean drop_owed(Store *store, GError **error)
+{
+    if (store->n_owed == 0)
+        return no_such(0, error);
+    if (!store->ops->give_up_owed(store->backend, store->params.state_dir, error))
+        return FALSE;
+    if (!store->backend)
+        store->n_owed = 0;
+    return TRUE;
+}
+
+static gboolean drop_entry(Store *store, guint64 id, GError **error)
+{
+    Change *change = find_by_id(store, id);
+
+    for (guint i = 0; i < store->failed->len; i++)
+        if (((JournalEntry *)g_ptr_array_index(store->failed, i))->id == id) {
+            DiskBatch *batch = disk_batch_new();
+
+            change_forget_failed(store, i, batch);
+            disk_submit(store->disk, batch, NULL, NULL);
+            return TRUE;
+        }
+    if (!change)
+        return no_such(id, error);
+    if (!is_safe(change))
+        return mail_fail(error, MAIL_ERROR_BUSY,
+                         "entry %" G_GUINT64_FORMAT " may have reached the server already; "
+                         "what became of it is found out at the next connection", id);
+    drop_waiting(change);
+    return TRUE;
+}
+
 gboolean store_queue_drop(Store *store, guint64 id, GError **error)
 {
-    g_autoptr(GList) changes = g_list_copy(store->changes);
-    DiskBatch *batch = disk_batch_new();
-    gboolean is_found = id == 0;
-
-    for (guint i = store->failed->len; i > 0; i--)
-        if (id == 0 || ((JournalEntry *)g_ptr_array_index(store->failed, i - 1))->id == id) {
-            change_forget_failed(store, i - 1, batch);
-            is_found = TRUE;
-        }
-    disk_submit(store->disk, batch, NULL, NULL);
-    for (GList *link = changes; link; link = link->next) {
-        Change *change = link->data;
-
-        if (id && change->entry->id != id)
-            continue;
-        if (is_safe(change))
-            drop_waiting(change);
-        else if (id)
-            return mail_fail(error, MAIL_ERROR_BUSY,
-                             "entry %" G_GUINT64_FORMAT " may have reached the server already; "
-                             "what became of it is found out at the next connection", id);
-        is_found = TRUE;
-    }
+    if (!(id ? drop_entry(store, id, error) : drop_owed(store, error)))
+        return FALSE;
     store->params.observer->state_changed(store, store->params.user);
-    return is_found || no_such(id, error);
+    return TRUE;
 }
 
 int store_queue_open(const Store *store, guint64 id, GError **error)

@@ -132,7 +132,8 @@ guint store_queue_owed(const Store *store);
 void store_queue_traffic(const Store *store, guint64 *ret_sent, guint64 *ret_total);
 /* A failed one is tried again, one that waits at once.  @id 0: all. */
 gboolean store_queue_retry(Store *store, guint64 id, GError **error);
-/* Given up; a file's octets go to lost+found.  BUSY for one that may have been sent. */
+/* Given up; a file's octets go to lost+found.  BUSY for one that may have been sent.  @id 0: what
+ * the backend has noted, whose messages are shown again. */
 gboolean store_queue_drop(Store *store, guint64 id, GError **error);
 /* @func when nothing is pending any more (with an error: what is left, as a sentence). */
 StoreChange *store_drain(Store *store, StoreFunc func, gpointer user);

@@ -157,18 +157,43 @@ static gboolean removes_later(const char *wire)
     return g_str_equal(wire, POP3_INBOX);
 }
 
-static guint owed(const char *state_dir)
+/* Of an account that was not started; *ret_ledger NULL: there is none. */
+static gboolean open_inbox(const char *state_dir, Ledger **ret_ledger, GError **error)
 {
     g_autofree char *dir = g_build_filename(state_dir, MAILDIR_LEDGERS, NULL);
     g_autofree char *name = ledger_name(POP3_INBOX);
     autofd int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    g_autoptr(Ledger) ledger = NULL;
 
+    *ret_ledger = NULL;
     /* To open one that is not there would make it. */
     if (dir_fd < 0 || faccessat(dir_fd, name, R_OK, 0) < 0)
-        return 0;
-    ledger = ledger_open(dir_fd, name, NULL);
-    return ledger ? pop3_inbox_count_owed(ledger) : 0;
+        return TRUE;
+    *ret_ledger = ledger_open(dir_fd, name, error);
+    return *ret_ledger != NULL;
+}
+
+static guint owed(const char *state_dir)
+{
+    g_autoptr(Ledger) ledger = NULL;
+
+    return open_inbox(state_dir, &ledger, NULL) && ledger ? pop3_inbox_count_owed(ledger) : 0;
+}
+
+static gboolean give_up_owed(Backend *opaque, const char *state_dir, GError **error)
+{
+    Pop3Backend *backend = (Pop3Backend *)opaque;
+    g_autoptr(Ledger) ledger = NULL;
+
+    if (backend) {
+        g_atomic_int_set(&backend->gives_up, 1);
+        cancel_raise(backend->wake);
+        return TRUE;
+    }
+    if (!open_inbox(state_dir, &ledger, error))
+        return FALSE;
+    if (ledger)
+        pop3_inbox_spare_all(ledger);
+    return !ledger || ledger_flush(ledger, error);
 }
 
 const BackendOps pop3_backend_ops = {
@@ -187,4 +212,5 @@ const BackendOps pop3_backend_ops = {
     .max_connections = 1,
     .removes_later = removes_later,
     .owed = owed,
+    .give_up_owed = give_up_owed,
 };

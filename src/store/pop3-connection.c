@@ -187,10 +187,13 @@ void pop3_drop_session(Pop3Backend *backend, const GError *error)
 static UidSet *owed_here(Pop3Backend *backend, GArray *numbers)
 {
     MaildirWorker *worker = maildir_backend_enter(backend->local);
-    const Ledger *ledger = pop3_inbox(worker, NULL);
+    Ledger *ledger = pop3_inbox(worker, NULL);
     UidSet *uids = uid_set_new();
-    const LedgerEntry *entry = ledger ? ledger_next(ledger, 1) : NULL;
+    const LedgerEntry *entry;
 
+    if (ledger)
+        pop3_inbox_give_up(backend, ledger);
+    entry = ledger ? ledger_next(ledger, 1) : NULL;
     g_atomic_int_set(&backend->owed_is_new, 0);
     uid_set_clear(backend->fresh);
     for (; entry; entry = ledger_next(ledger, entry->uid + 1)) {

@@ -114,6 +114,27 @@ static void tell_owed(Pop3Backend *backend)
     maildir_backend_leave(backend->local);
 }
 
+void pop3_inbox_spare_all(Ledger *ledger)
+{
+    const LedgerEntry *entry;
+
+    for (entry = ledger_next(ledger, 1); entry; entry = ledger_next(ledger, entry->uid + 1))
+        pop3_inbox_turn(ledger, entry->uid, POP3_OWED, POP3_GONE);
+}
+
+void pop3_inbox_give_up(Pop3Backend *backend, Ledger *ledger)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!g_atomic_int_compare_and_exchange(&backend->gives_up, 1, 0))
+        return;
+    pop3_inbox_spare_all(ledger);
+    if (!ledger_flush(ledger, &error))
+        g_warning("%s: %s", backend->params.config->id, error->message);
+    g_atomic_int_set(&backend->n_owed, 0);
+    tell_owed(backend);
+}
+
 void pop3_owe(Pop3Backend *backend)
 {
     tell_owed(backend);

@@ -123,6 +123,7 @@ typedef struct {
     int retry_now;
     int is_open; /* a session that may be told QUIT */
     int owed_is_new; /* since the thread looked */
+    int gives_up; /* what is owed */
 } Pop3Backend;
 
 /* -- pop3-thread.c ----------------------------------------------------------------------------- */
@@ -177,6 +178,10 @@ gboolean pop3_inbox_refuse_move(GError **error);
 /* Flushes; if that fails, what was doomed since the last call is not. */
 gboolean pop3_inbox_promise(Pop3Backend *backend, Ledger *ledger, GError **error);
 guint pop3_inbox_count_owed(const Ledger *ledger);
+/* Nothing is to be removed any more; the next list shows what is there.  To be flushed. */
+void pop3_inbox_spare_all(Ledger *ledger);
+/* Does so, if somebody has asked for it. */
+void pop3_inbox_give_up(Pop3Backend *backend, Ledger *ledger);
 /* Tells what is owed, and wakes the thread. */
 void pop3_owe(Pop3Backend *backend);
 

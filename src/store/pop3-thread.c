@@ -100,6 +100,16 @@ static Deadline when_gathered(Pop3Backend *backend)
     return deadline_earlier(deadline_in_ms(GATHER_MS), backend->owed_until);
 }
 
+static void give_up_owed(Pop3Backend *backend)
+{
+    MaildirWorker *worker = maildir_backend_enter(backend->local);
+    Ledger *ledger = pop3_inbox(worker, NULL);
+
+    if (ledger)
+        pop3_inbox_give_up(backend, ledger);
+    maildir_backend_leave(backend->local);
+}
+
 /* When there is something to do without a job. */
 static Deadline next_due(Pop3Backend *backend)
 {
@@ -141,6 +151,8 @@ gpointer pop3_thread_main(gpointer user)
         (void)pop3_connect(backend, FALSE, NULL);
     while (!pop3_is_stopping(backend)) {
         cancel_clear(backend->wake);
+        if (g_atomic_int_get(&backend->gives_up))
+            give_up_owed(backend);
         if (g_atomic_int_get(&backend->retry_now) && !backend->session)
             (void)pop3_connect(backend, FALSE, NULL);
         serve_all(backend);

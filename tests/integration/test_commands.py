@@ -332,7 +332,7 @@ class TestQueue:
 
     @pytest.mark.parametrize("words, code", [
         (["nosuch"], 64), (["drop"], 64), (["list", "7"], 64), (["drop", "x"], 65),
-        (["drop", "0"], 65), (["retry", "99999"], 66), (["-a", "nobody"], 78)])
+        (["drop", "0"], 66), (["retry", "0"], 65), (["retry", "99999"], 66), (["-a", "nobody"], 78)])
     def test_what_makes_no_sense(self, mount, words, code):
         result = mount.run("queue", *words)
         assert result.returncode == code and result.stderr, result

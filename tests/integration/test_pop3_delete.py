@@ -286,6 +286,30 @@ def test_umount_that_does_not_wait_for_ever(scripted, mounts):
     scripted.wait_uidls(["uidl-%d" % n for n in range(1, 6)])
 
 
+@pytest.mark.parametrize("is_mounted", [True, False])
+def test_given_up(scripted, mounts, is_mounted):
+    """mailfs queue drop: what was to be removed is there again."""
+    mount = listed(mounts(scripted.keys(poll="1s")))
+    names = sorted(os.listdir(mount.path + "/INBOX"))
+    assert mount.run("queue", "drop", "0").returncode == 66, "there is nothing to give up"
+    system.wait_for(scripted.is_free, "the session is over")
+    leave = scripted.occupy()
+    os.unlink(path_of(mount, 1))
+    os.unlink(path_of(mount, 4))
+    if not is_mounted:
+        mount.kill()
+    assert re.match("0 .*remove 2 messages of INBOX", mount.run("queue").stdout)
+    result = mount.run("queue", "drop", "0")
+    assert result.returncode == 0, result.stderr
+    system.wait_for(lambda: mount.run("queue").stdout == "", "nothing is left to do")
+    leave()
+    if not is_mounted:
+        mount.start()
+    system.wait_for(lambda: sorted(os.listdir(mount.path + "/INBOX")) == names, "all is back", 30)
+    settle(mount)
+    assert len(scripted.uidls()) == 6 and not scripted.commands("^DELE")
+
+
 def test_killed_right_after(scripted, mounts):
     """rm was answered: it is done, by the next mount if need be."""
     mount = listed(mounts(scripted.keys(poll="1h")))
