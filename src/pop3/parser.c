@@ -31,8 +31,9 @@ struct Pop3Parser {
 
     GString *line; /* being read, or given out */
     gboolean line_is_done;
-    gboolean is_bare; /* the last reply ended in a bare LF */
-    char last;        /* octet of the message before the input */
+    gboolean is_bare;  /* the last reply ended in a bare LF */
+    gboolean has_crlf; /* a line of the message ended in CRLF */
+    char last;         /* octet of the message before the input */
 
     /* given out */
     Pop3Reply reply;
@@ -170,7 +171,8 @@ static Pop3Parse in_message(Pop3Parser *parser)
         char before = p == start ? parser->last : p[-1];
 
         p++;
-        if (before != '\r' && !parser->is_bare)
+        parser->has_crlf = parser->has_crlf || before == '\r';
+        if (before != '\r' && parser->has_crlf && !parser->is_bare)
             continue;
         if (p < parser->end && *p != '.')
             continue;
@@ -290,6 +292,7 @@ void pop3_parser_expect(Pop3Parser *parser, Pop3Expect what)
 
     g_assert(parser->state == IN_REPLY && parser->line_is_done);
     parser->state = states[what];
+    parser->has_crlf = FALSE;
 }
 
 const Pop3Reply *pop3_parser_reply(const Pop3Parser *parser)

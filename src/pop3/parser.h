@@ -16,8 +16,9 @@
  *
  * A message ends at a line that is a dot alone, and only CRLF begins a line: where a server passes
  * on bare LFs that were in a message, "LF . CRLF" is text that somebody wrote, who could otherwise
- * write the server's next replies too.  From a server that ended the reply itself with a bare LF,
- * bare LFs end lines.
+ * write the server's next replies too.  Bare LFs end lines from a server that ended the reply
+ * itself with one, and in a message none of whose lines has ended in CRLF: it begins with its
+ * header, whose first lines are a server's.
  *
  * What is tolerated beyond the grammar: replies and lines that end in a bare LF; lower case; no
  * text, or no blank before it; "+" without a blank; a dot at the beginning of a line that was not
@@ -65,7 +66,7 @@ Pop3Parse pop3_parser_next(Pop3Parser *parser);
 void pop3_parser_expect(Pop3Parser *parser, Pop3Expect what);
 
 const Pop3Reply *pop3_parser_reply(const Pop3Parser *parser);
-/* NUL-terminated; may hold NUL. */
+/* NUL-terminated; may hold NUL.  Right after a REPLY: the whole of it as it came. */
 const char *pop3_parser_line(const Pop3Parser *parser, gsize *ret_length);
 /* Never empty. */
 const char *pop3_parser_chunk(const Pop3Parser *parser, gsize *ret_length);

@@ -92,15 +92,21 @@ static void test_messages(void)
         {"m", "+OK\r\n.x\r\n.\rx\r\n.\r\r\n. \r\n.\r\n",
          "+'';<.x\r\n.\rx\r\n.\r\r\n. \r\n>."},
         /* only CRLF begins a line */
-        {"m", "+OK\r\na\n.\r\nb\n.\nc\n..d\n\r.\r\n.\r\n",
-         "+'';<a\n.\r\nb\n.\nc\n..d\n\r.\r\n>."},
+        {"m", "+OK\r\nA:\r\na\n.\r\nb\n.\nc\n..d\n\r.\r\n.\r\n",
+         "+'';<A:\r\na\n.\r\nb\n.\nc\n..d\n\r.\r\n>."},
         {"m", "+OK\r\na\r.\r\n..\n.\r\n.\r\n", "+'';<a\r.\r\n.\n.\r\n>."},
         {"m", "+OK\r\na\r\r\n.\r\n", "+'';<a\r\r\n>."},
-        {"m", "+OK\r\n\n.\r\n.\r\n", "+'';<\n.\r\n>."},
+        {"m", "+OK\r\n\r\n\n.\r\n.\r\n", "+'';<\r\n\n.\r\n>."},
         {"m", "+OK\r\na\r\n.\n+OK\r\n", "+'';<a\r\n>.+'';"},
         /* unless the server knows LF alone */
         {"m", "+OK\na\n..b\n.\n+OK\n", "+'';<a\n.b\n>.+'';"},
         {"m", "+OK\na\r\n..b\n.\r\n", "+'';<a\r\n.b\n>."},
+        /* or no line of the message has ended in CRLF */
+        {"m", "+OK\r\nA: b\n\n..c\n.d\n.\n+OK\r\n", "+'';<A: b\n\n.c\n.d\n>.+'';"},
+        {"m", "+OK\r\nA: b\n\nc\n.\r\n+OK\r\n", "+'';<A: b\n\nc\n>.+'';"},
+        {"m", "+OK\r\n\n.\n+OK\r\n", "+'';<\n>.+'';"},
+        {"m", "+OK\r\na\nb\r\n..c\n.\n..\r\n.\r\n", "+'';<a\nb\r\n.c\n.\n..\r\n>."},
+        {"mm", "+OK\r\na\r\n.\r\n+OK\r\nb\n.\n", "+'';<a\r\n>.+'';<b\n>."},
         {"m", "+OK\r\n+OK\r\n-ERR\r\n", "+'';<+OK\r\n-ERR\r\n"},
     };
 
