@@ -23,6 +23,7 @@ static const char *const names[MAIL_ERROR_N_CODES] = {
     [MAIL_ERROR_AUTH] = "auth",
     [MAIL_ERROR_LOCKED] = "locked",
     [MAIL_ERROR_PROTOCOL] = "protocol",
+    [MAIL_ERROR_DAMAGED] = "damaged",
     [MAIL_ERROR_CANCELLED] = "cancelled",
     [MAIL_ERROR_CACHE] = "cache",
 };

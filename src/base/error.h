@@ -31,6 +31,7 @@ typedef enum {
     MAIL_ERROR_AUTH,        /* the credentials were refused: final until they change */
     MAIL_ERROR_LOCKED,      /* the credentials cannot be had now: a locked keyring */
     MAIL_ERROR_PROTOCOL,    /* the peer broke its protocol: the connection is dropped */
+    MAIL_ERROR_DAMAGED,     /* what a server gives of a message is not all of it, now or later */
     MAIL_ERROR_CANCELLED,   /* nobody waits for the answer any more */
     MAIL_ERROR_CACHE,       /* the local cache or state failed */
     MAIL_ERROR_N_CODES

@@ -82,6 +82,7 @@ int cli_exit_code(const GError *error)
     case MAIL_ERROR_NOSPACE:
         return EX_CANTCREAT;
     case MAIL_ERROR_PROTOCOL:
+    case MAIL_ERROR_DAMAGED:
         return EX_PROTOCOL;
     case MAIL_ERROR_CACHE:
         return EX_IOERR;

@@ -37,7 +37,11 @@ typedef struct {
     Pop3Result *result; /* where somebody waits; NULL: a task, whose answer goes to the handler */
     Pop3Task task;
     guint32 number;
-    guint64 n_octets; /* of the message so far */
+    guint64 n_octets;    /* of the message so far */
+    gboolean needs_proof; /* that it ends where it seems to: the next command */
+    gboolean is_proof;
+    const char *uid; /* of is_proof: what the answer must say, borrowed; NULL and 0 for nothing */
+    guint64 size;
 } InFlight;
 
 enum {
@@ -60,6 +64,7 @@ struct Pop3Session {
     Pop3Capabilities caps;
     char *timestamp;        /* for APOP, or NULL */
     Pop3Result auth_result; /* of AUTH */
+    guint32 unproved;       /* the message that seems to have ended; or 0 */
     guint n_marked;         /* DELEs that may have been carried out */
 
     guint64 n_commands; /* over all connections */
@@ -100,6 +105,9 @@ gboolean pop3_session_ask(Pop3Session *session, const char *words, Pop3Result *r
  * was the result. */
 gboolean pop3_session_await_continuation(Pop3Session *session, const Pop3Result *result,
                                          char **ret_text, GError **error);
+
+/* The error of a session that is out of step, for a dot within a message.  Always FALSE. */
+gboolean pop3_session_lose_step(GError **error);
 
 /* Carry out what the parser gives.  An error is the connection's end. */
 gboolean pop3_session_take_reply(Pop3Session *session, GError **error);

@@ -125,8 +125,53 @@ static void complete(Pop3Session *session, gboolean ok)
 
     if (command->result)
         command->result->is_done = TRUE;
+    else if (ok && command->needs_proof)
+        session->unproved = command->number;
     else
         tell_end(session, command, ok ? NULL : pop3_parser_reply(session->parser));
+}
+
+gboolean pop3_session_lose_step(GError **error)
+{
+    return mail_fail(error, MAIL_ERROR_DAMAGED,
+                     "the server does not mark the end of this message as RFC 1939 section 3 wants "
+                     "it (a line in it may be a dot alone), so that it cannot be read; nothing of "
+                     "it was kept, and it stays on the server");
+}
+
+/* TRUE when the reply says what the server alone can say of the message. */
+static gboolean is_proved(const Pop3Session *session, const InFlight *proof)
+{
+    gsize length, n;
+    const char *line = pop3_parser_line(session->parser, &length), *uid;
+    guint32 number;
+    guint64 size;
+
+    if (!pop3_parser_reply(session->parser)->ok)
+        return FALSE;
+    line += strlen("+OK");
+    length -= strlen("+OK");
+    if (proof->uid)
+        return pop3_response_uidl(line, length, &number, &uid, &n) && number == proof->number &&
+               uid && n == strlen(proof->uid) && memcmp(uid, proof->uid, n) == 0;
+    return !proof->size || (pop3_response_list(line, length, &number, &size) &&
+                            number == proof->number && size == proof->size);
+}
+
+/* Of a message that was refused nothing is to be proved.  Behind the last answer nothing more may
+ * have come. */
+static gboolean take_proof(Pop3Session *session, GError **error)
+{
+    g_autofree InFlight *proof = g_queue_pop_head(&session->in_flight);
+
+    if (!session->unproved)
+        return TRUE;
+    if (!is_proved(session, proof) ||
+        (session->in_flight.length == 0 && pop3_parser_pending(session->parser) > 0))
+        return pop3_session_lose_step(error);
+    session->unproved = 0;
+    tell_end(session, proof, NULL);
+    return TRUE;
 }
 
 gboolean pop3_session_take_reply(Pop3Session *session, GError **error)
@@ -138,6 +183,8 @@ gboolean pop3_session_take_reply(Pop3Session *session, GError **error)
         return mail_fail(error, MAIL_ERROR_PROTOCOL,
                          "the server sent an answer to a command that was not given");
     session->base.is_greeted = TRUE;
+    if (command->is_proof)
+        return take_proof(session, error);
     if (command->result) {
         command->result->ok = reply->ok;
         command->result->code = g_strdup(reply->code);
@@ -185,6 +232,15 @@ gboolean pop3_session_take_end(Pop3Session *session, GError **error)
 
 /* -- Messages ---------------------------------------------------------------------------------- */
 
+static gboolean put_numbered(Pop3Session *session, const InFlight *command, const char *words,
+                             GError **error)
+{
+    g_autofree char *line = g_strdup_printf("%s %u", words, command->number);
+
+    return pop3_session_put(session, command, pop3_command_new(line, NULL, 0, error), G_MAXSIZE,
+                            error);
+}
+
 /* Buffers the command of a task. */
 static gboolean put_task(Pop3Session *session, Pop3Task task, guint32 number, guint32 n_lines,
                          GError **error)
@@ -197,14 +253,42 @@ static gboolean put_task(Pop3Session *session, Pop3Task task, guint32 number, gu
     };
     char line[64];
 
-    if (task == POP3_TOP)
-        g_snprintf(line, sizeof line, "TOP %u %u", number, n_lines);
-    else
-        g_snprintf(line, sizeof line, "%s %u", words[task], number);
     if (task == POP3_DELE)
         session->n_marked++;
+    if (task != POP3_TOP)
+        return put_numbered(session, &command, words[task], error);
+    g_snprintf(line, sizeof line, "TOP %u %u", number, n_lines);
     return pop3_session_put(session, &command, pop3_command_new(line, NULL, 0, error), G_MAXSIZE,
                             error);
+}
+
+static gboolean put_proved(Pop3Session *session, const Pop3Message *message, GError **error)
+{
+    const InFlight retr = {
+        .expects = POP3_EXPECT_MESSAGE,
+        .task = POP3_RETR,
+        .number = message->number,
+        .needs_proof = TRUE,
+    };
+    const InFlight proof = {
+        .is_proof = TRUE,
+        .number = message->number,
+        .uid = message->uid,
+        .size = message->size,
+    };
+
+    if (!put_numbered(session, &retr, "RETR", error))
+        return FALSE;
+    if (message->uid || message->size)
+        return put_numbered(session, &proof, message->uid ? "UIDL" : "LIST", error);
+    return pop3_session_put(session, &proof, pop3_command_new("NOOP", NULL, 0, error), G_MAXSIZE,
+                            error);
+}
+
+static gboolean send_out(Pop3Session *session, GError **error)
+{
+    session->has_unsent = FALSE;
+    return session_flush(&session->base, error);
 }
 
 gboolean pop3_session_send(Pop3Session *session, Pop3Task task, guint32 number, guint32 n_lines,
@@ -213,10 +297,20 @@ gboolean pop3_session_send(Pop3Session *session, Pop3Task task, guint32 number, 
     if (!session_is_alive(&session->base, error))
         return FALSE;
     g_assert(session->base.state == STATE_READY);
-    if (!put_task(session, task, number, n_lines, error))
+    return put_task(session, task, number, n_lines, error) && send_out(session, error);
+}
+
+gboolean pop3_session_retrieve(Pop3Session *session, const Pop3Message *message, GError **error)
+{
+    if (!session_is_alive(&session->base, error))
         return FALSE;
-    session->has_unsent = FALSE;
-    return session_flush(&session->base, error);
+    g_assert(session->base.state == STATE_READY);
+    return put_proved(session, message, error) && send_out(session, error);
+}
+
+guint32 pop3_session_unproved(const Pop3Session *session)
+{
+    return session->unproved;
 }
 
 gboolean pop3_session_finish(Pop3Session *session, GError **error)

@@ -52,6 +52,7 @@ void pop3_session_reset(Pop3Session *session)
     session->has_unsent = session->knows_capa = FALSE;
     pop3_capabilities_reset(&session->caps);
     g_clear_pointer(&session->timestamp, g_free);
+    session->unproved = 0;
     session->n_marked = 0;
 }
 
@@ -163,6 +164,11 @@ gboolean pop3_session_pump(Pop3Session *session, Deadline deadline, GError **err
     session->has_unsent = FALSE;
     if (n > 0 && take_input(session, (gsize)n, &cause))
         return TRUE;
+    if (session->unproved && mail_error_is(cause, MAIL_ERROR_PROTOCOL)) {
+        g_debug("%s: %s", session->base.name, cause->message);
+        g_clear_error(&cause);
+        pop3_session_lose_step(&cause);
+    }
     return session_die(&session->base, cause, error);
 }
 

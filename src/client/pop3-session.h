@@ -8,8 +8,8 @@
  * stream to the handler: they never sit in memory whole.
  *
  * Every function that talks may fail with a connection error (mail_error_is_connection());
- * the session is dead then and only good for pop3_session_free().  An -ERR answer is an
- * error as well, but the session lives on; its code follows RFC 2449 and RFC 3206: AUTH is
+ * the session is dead then and only good for pop3_session_free(); so with DAMAGED.  An -ERR answer
+ * is an error as well, but the session lives on; its code follows RFC 2449 and RFC 3206: AUTH is
  * AUTH; IN-USE, LOGIN-DELAY and SYS/TEMP are BUSY; SYS/PERM is DENIED; without a code the words
  * decide (GONE for a message that is no longer there, UNSUPPORTED for a command that is unknown,
  * BUSY for a lock), otherwise DENIED.  The message holds the server's text.
@@ -31,7 +31,8 @@ typedef struct Pop3Session Pop3Session;
  * For each RETR and TOP that succeeds: begin(), data() any number of times, end() with no error.
  * Only then the message is whole (of TOP: the part that was asked for).  One that the server
  * refuses: end() alone, with the error.  The same for DELE: end() alone.  When the connection
- * breaks, there is no end(), and the function that was called fails. */
+ * breaks, there is no end(), and the function that was called fails.  Of pop3_session_retrieve()
+ * end() comes once the message's end is proved. */
 typedef struct {
     void (*begin)(gpointer user, guint32 number);
     void (*data)(gpointer user, const void *data, gsize length);
@@ -110,6 +111,17 @@ typedef enum { POP3_RETR, POP3_TOP, POP3_DELE } Pop3Task;
  * flight can only be given up by ending the session. */
 gboolean pop3_session_send(Pop3Session *session, Pop3Task task, guint32 number, guint32 n_lines,
                            GError **error);
+
+/* RETR of @message, and behind it a question that who wrote the message cannot have answered in it:
+ * UIDL of the same message, which must give its uid again; LIST without one, and its size; NOOP
+ * without either.  A server that leaves a dot alone on its line ends the message too early, and
+ * what follows looks like other answers: then the session is dead with DAMAGED, and there is no
+ * end().  @message is as pop3_session_list() gave it; its uid is borrowed until the answer came.
+ * Up to 16 may be outstanding with PIPELINING. */
+gboolean pop3_session_retrieve(Pop3Session *session, const Pop3Message *message, GError **error);
+
+/* The message of which the session could not be sure when it died with DAMAGED; or 0. */
+guint32 pop3_session_unproved(const Pop3Session *session);
 
 /* Waits for all that is in flight. */
 gboolean pop3_session_finish(Pop3Session *session, GError **error);

@@ -21,6 +21,7 @@ static const int by_code[MAIL_ERROR_N_CODES] = {
     [MAIL_ERROR_AUTH] = EACCES,
     [MAIL_ERROR_LOCKED] = ENOKEY,
     [MAIL_ERROR_PROTOCOL] = EIO,
+    [MAIL_ERROR_DAMAGED] = EIO,
     /* EINTR for a cause that is no signal would make the caller try again at once, for ever. */
     [MAIL_ERROR_CANCELLED] = ETIMEDOUT,
     [MAIL_ERROR_CACHE] = EIO,

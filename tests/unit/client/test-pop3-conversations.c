@@ -149,6 +149,24 @@ static void do_send(Client *client, const char *args)
             &error);
 }
 
+/* "retrieve 3 1200 uidl": each of its own; "-" for a uid, 0 for a size that is not known. */
+static void do_retrieve(Client *client, const char *args)
+{
+    g_auto(GStrv) words = g_strsplit(args, " ", -1);
+    g_autoptr(GError) error = NULL;
+
+    for (char **at = words; at[0] && at[1] && at[2] && !error; at += 3) {
+        const Pop3Message message = {
+            .number = (guint32)g_ascii_strtoull(at[0], NULL, 10),
+            .size = g_ascii_strtoull(at[1], NULL, 10),
+            .uid = g_str_equal(at[2], "-") ? NULL : at[2],
+        };
+
+        (void)pop3_session_retrieve(client->pop3, &message, &error);
+    }
+    note_ok(client, !error && pop3_session_finish(client->pop3, &error), &error);
+}
+
 static void do_finish(Client *client, const char *args)
 {
     g_autoptr(GError) error = NULL;
@@ -248,7 +266,7 @@ static const Action actions[] = {
     {"dele", do_dele}, {"finish", do_finish}, {"list", do_list}, {"noop", do_noop},
     {"open", do_open}, {"probe", do_probe},   {"quit", do_quit}, {"retr", do_retr},
     {"rset", do_rset}, {"send", do_send},     {"show", do_show}, {"stat", do_stat},
-    {"top", do_top},
+    {"top", do_top},   {"retrieve", do_retrieve},
 };
 
 static void start(Client *client)
