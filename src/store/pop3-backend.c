@@ -31,6 +31,8 @@ static Backend *start(const BackendParams *params)
     backend->missing = uid_set_new();
     backend->fresh = uid_set_new();
     backend->doomed = uid_set_new();
+    backend->damaged = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                             (GDestroyNotify)g_error_free);
     g_mutex_init(&backend->lock);
     backend->local = maildir_backend_start(params, &parts);
     backend->thread = g_thread_new("pop3", pop3_thread_main, backend);
@@ -71,6 +73,7 @@ static void stop(Backend *opaque)
     uid_set_free(backend->fresh);
     uid_set_free(backend->doomed);
     g_clear_pointer(&backend->vague, g_ptr_array_unref);
+    g_hash_table_unref(backend->damaged);
     g_clear_error(&backend->failure);
     g_clear_error(&backend->away);
     pop3_troubles_clear(backend);

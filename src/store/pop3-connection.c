@@ -68,6 +68,19 @@ static void on_end(gpointer user, guint32 number, const GError *error)
 
 static const Pop3Handler handler = {on_begin, on_data, on_end};
 
+/* What RETR gives is believed when its end is proved by what the server alone knows. */
+static gboolean send_task(Pop3Backend *backend, Pop3Task task, guint32 number, GError **error)
+{
+    const Pop3Slot *slot = pop3_slot(backend, number);
+    gboolean has_uid = slot && slot->key && g_str_has_prefix(slot->key, POP3_HERE);
+    Pop3Message message = {.number = number, .size = slot ? slot->size : 0};
+
+    if (task != POP3_RETR)
+        return pop3_session_send(backend->session, task, number, 0, error);
+    message.uid = has_uid ? slot->key + strlen(POP3_HERE) : NULL;
+    return pop3_session_retrieve(backend->session, &message, error);
+}
+
 gboolean pop3_transfer(Pop3Backend *backend, Pop3Task task, const GArray *numbers, Pop3Sink *sink,
                        GError **error)
 {
@@ -79,12 +92,12 @@ gboolean pop3_transfer(Pop3Backend *backend, Pop3Task task, const GArray *number
     backend->sink = sink;
     pop3_count(backend, names[task], numbers->len);
     for (guint i = 0; ok && i < numbers->len; i++)
-        ok = pop3_session_send(backend->session, task, g_array_index(numbers, guint32, i), 0,
-                               &failure);
+        ok = send_task(backend, task, g_array_index(numbers, guint32, i), &failure);
     ok = ok && pop3_session_finish(backend->session, &failure);
     backend->sink = NULL;
     if (ok)
         return TRUE;
+    pop3_note_damaged(backend, pop3_session_unproved(backend->session), failure);
     pop3_drop_session(backend, failure);
     g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;

@@ -213,31 +213,36 @@ static GArray *numbers_of(Fetch *fetch)
     return numbers;
 }
 
-/* The session broke: what was answered is not asked for again in the next one. */
-static void leave_unanswered(const Fetch *fetch, const GArray *numbers)
+/* The session broke: what was answered is not asked for again in the next one, nor is the message
+ * that broke it. */
+static void leave_unanswered(const Fetch *fetch, const GArray *numbers, const GError *error)
 {
+    gboolean is_culprit = mail_error_is(error, MAIL_ERROR_DAMAGED);
     GArray *left = g_array_new(FALSE, FALSE, sizeof(FetchItem));
 
     for (guint i = 0; i < numbers->len; i++) {
         guint32 number = g_array_index(numbers, guint32, i);
         const FetchItem *item = g_hash_table_lookup(fetch->by_number, GUINT_TO_POINTER(number));
 
-        if (item)
+        if (item && is_culprit)
+            post(fetch, body_event_failed(fetch->job, item, error));
+        else if (item)
             g_array_append_vals(left, item, 1);
+        is_culprit = is_culprit && !item;
     }
     g_array_unref(fetch->job->items);
     fetch->job->items = left;
 }
 
-gboolean pop3_fetch(Pop3Backend *backend, Job *job, GError **error)
+static gboolean fetch_in_session(Pop3Backend *backend, Job *job, GError **error)
 {
     Fetch fetch = {.backend = backend, .job = job};
     Retrieval retrieval = {
         .backend = backend, .func = on_whole, .progress = on_progress, .user = &fetch};
     g_autoptr(GArray) numbers = NULL, whole = NULL;
     g_autoptr(GHashTable) by_number = NULL;
+    g_autoptr(GError) failure = NULL;
     guint32 days;
-    gboolean ok;
 
     if (!pop3_connect(backend, FALSE, error))
         return FALSE;
@@ -245,11 +250,30 @@ gboolean pop3_fetch(Pop3Backend *backend, Job *job, GError **error)
     fetch.by_number = by_number = g_hash_table_new(NULL, NULL);
     fetch.whole = whole = g_array_new(FALSE, FALSE, sizeof(FetchItem));
     numbers = numbers_of(&fetch);
-    ok = run(&retrieval, numbers, error);
-    take_fetched(&fetch);
-    if (!ok)
-        leave_unanswered(&fetch, numbers);
-    return ok;
+    if (run(&retrieval, numbers, &failure)) {
+        take_fetched(&fetch);
+        return TRUE;
+    }
+    leave_unanswered(&fetch, numbers, failure);
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+/* Who wants other messages does not hear of one that breaks sessions. */
+gboolean pop3_fetch(Pop3Backend *backend, Job *job, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+
+    while (!fetch_in_session(backend, job, &failure)) {
+        if (!mail_error_is(failure, MAIL_ERROR_DAMAGED)) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return FALSE;
+        }
+        g_clear_error(&failure);
+        if (job->items->len == 0)
+            return TRUE;
+    }
+    return TRUE;
 }
 
 /* -- COPY -------------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
  *   pop3-sync.c        SYNC of the INBOX
  *   pop3-keep.c        what stays when the server lists it no more, or is taken off it
  *   pop3-fetch.c       RETR: for readers, for the cache, for local folders
+ *   pop3-damage.c      messages that are less than they should be
  *   pop3-trouble.c     what went wrong with single messages, for the log
  *
  * The account is two things in one.  Its folders, INBOX as well, are Maildirs below
@@ -101,6 +102,7 @@ typedef struct {
     gboolean has_top, has_no_top; /* what is known of the server's TOP */
     gboolean said_vague; /* the log has the sentence about UIDLs */
     Pop3Noted noted[POP3_N_TROUBLES];
+    GHashTable *damaged; /* key -> GError: messages that nobody should fetch but a reader */
     UidSet *missing;     /* too many to believe it: not listed the last time */
     guint n_odd;         /* lists in a row that contradict themselves */
     GPtrArray *vague;    /* the slots of the last list, where none had a UIDL; or NULL */
@@ -143,7 +145,8 @@ void pop3_disconnect(Pop3Backend *backend);
 /* The session is broken, for @error: it is closed without QUIT. */
 void pop3_drop_session(Pop3Backend *backend, const GError *error);
 
-/* Sends @task for @numbers, and gives what comes to @sink.  FALSE: the session is broken. */
+/* Sends @task for @numbers, and gives what comes to @sink.  FALSE: the session is broken; with
+ * DAMAGED by the first RETR that was not answered. */
 gboolean pop3_transfer(Pop3Backend *backend, Pop3Task task, const GArray *numbers, Pop3Sink *sink,
                        GError **error);
 
@@ -258,6 +261,14 @@ gboolean pop3_retrieve(Pop3Backend *backend, const GArray *numbers, Pop3WholeFun
  * With the worker entered. */
 gboolean pop3_take(Pop3Backend *backend, MaildirWorker *worker, guint32 uid, int fd, guint64 size,
                    GError **error);
+
+/* -- pop3-damage.c ----------------------------------------------------------------------------- */
+
+/* Remembers message @number, if @error is DAMAGED. */
+void pop3_note_damaged(Pop3Backend *backend, guint32 number, const GError *error);
+/* FALSE, with the reason, for what is not to be fetched unless somebody reads it: it would be
+ * again and again. */
+gboolean pop3_is_worth_fetching(const Pop3Backend *backend, const Pop3Slot *slot, GError **error);
 
 /* -- pop3-trouble.c: the POP3 thread's --------------------------------------------------------- */
 

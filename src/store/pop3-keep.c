@@ -215,6 +215,32 @@ static void on_taken(guint32 number, BodyFile *file, const GError *error, gpoint
     maildir_backend_leave(sync->backend->local);
 }
 
+/* A session that a message broke is followed by another, which the rest of the sync goes on with;
+ * the next poll leaves that message out. */
+static gboolean retrieve_all(Pop3Sync *sync, const GArray *numbers, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+
+    if (numbers->len == 0 || pop3_retrieve(sync->backend, numbers, on_taken, sync, &failure))
+        return TRUE;
+    if (mail_error_is(failure, MAIL_ERROR_DAMAGED)) {
+        pop3_note(sync->backend, POP3_NOT_TAKEN, failure);
+        return pop3_connect(sync->backend, TRUE, error);
+    }
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+static gboolean should_fetch(const Pop3Sync *sync, const Pop3Slot *slot)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (pop3_is_worth_fetching(sync->backend, slot, &error))
+        return TRUE;
+    pop3_note(sync->backend, POP3_NOT_TAKEN, error);
+    return FALSE;
+}
+
 gboolean pop3_take_off(Pop3Sync *sync, GError **error)
 {
     Pop3Backend *backend = sync->backend;
@@ -229,17 +255,19 @@ gboolean pop3_take_off(Pop3Sync *sync, GError **error)
         const Ledger *ledger = pop3_inbox(worker, NULL);
         Keeping keeping = ledger && slot->uid ? keeping_of(sync, ledger, slot->uid) : STAYS;
 
-        n += keeping != STAYS;
         if (keeping == TAKEN && !take_one(sync, worker, slot->uid) &&
             backend->params.config->pop3_keep == CONFIG_POP3_KEEP_DAYS)
             keeping = TO_FETCH;
+        if (keeping == TO_FETCH && !should_fetch(sync, slot))
+            keeping = STAYS;
+        n += keeping != STAYS;
         if (keeping == TO_FETCH) {
             g_array_append_val(numbers, slot->number);
             octets += MIN(slot->size, OCTETS_AT_ONCE);
         }
     }
     maildir_backend_leave(backend->local);
-    if (numbers->len > 0 && !pop3_retrieve(backend, numbers, on_taken, sync, error))
+    if (!retrieve_all(sync, numbers, error))
         return FALSE;
     pop3_say(backend, POP3_NOT_TAKEN);
     if (n > 0)

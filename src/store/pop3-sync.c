@@ -45,6 +45,17 @@ static gboolean can_do_without(const Pop3Sync *sync)
     return has_heard;
 }
 
+/* Without TOP, what is not to be fetched has no header. */
+static gboolean can_be_shown(const Pop3Sync *sync, const Pop3Slot *slot)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!sync->backend->has_no_top || pop3_is_worth_fetching(sync->backend, slot, &error))
+        return TRUE;
+    pop3_note(sync->backend, POP3_NOT_SHOWN, error);
+    return FALSE;
+}
+
 static void choose_wanted(Pop3Sync *sync, const Ledger *ledger)
 {
     const SyncKnown *known = &sync->job->known;
@@ -61,7 +72,8 @@ static void choose_wanted(Pop3Sync *sync, const Ledger *ledger)
                                                !ledger_key(ledger, slot->uid, MAILDIR_KEY));
 
         if (is_shown && (slot->uid == 0 || sync->is_reset ||
-                         !uid_set_contains(known->uids, slot->uid)))
+                         !uid_set_contains(known->uids, slot->uid)) &&
+            can_be_shown(sync, slot))
             g_ptr_array_add(sync->wanted, slot);
     }
     entry = sync->has_server ? NULL : ledger_next(ledger, 1);
