@@ -96,8 +96,11 @@ gboolean pop3_retrieve(Pop3Backend *backend, const GArray *numbers, Pop3WholeFun
 gboolean pop3_take(Pop3Backend *backend, MaildirWorker *worker, guint32 uid, int fd, guint64 size,
                    GError **error)
 {
-    Ledger *ledger;
+    Ledger *ledger = pop3_inbox(worker, error);
+    const LedgerEntry *entry = ledger ? ledger_find_uid(ledger, uid) : NULL;
 
+    if (!ledger || (entry && !pop3_is_whole(fd, size, entry->size, error)))
+        return FALSE;
     if (!maildir_worker_keep(worker, POP3_INBOX, uid, fd, size, error))
         return FALSE;
     FAULT("pop3-kept");
@@ -144,6 +147,16 @@ static gboolean hand_out(const Fetch *fetch, const FetchItem *item, BodyFile *fi
     return TRUE;
 }
 
+/* It is read all the same. */
+static void warn_if_short(const Fetch *fetch, guint32 number, const BodyFile *file)
+{
+    const Pop3Slot *slot = pop3_slot(fetch->backend, number);
+    g_autoptr(GError) error = NULL;
+
+    if (slot && !pop3_is_whole(body_file_fd(file), body_file_length(file), slot->size, &error))
+        g_warning("%s: %s", fetch->backend->params.config->id, error->message);
+}
+
 static void on_whole(guint32 number, BodyFile *file, const GError *error, gpointer user)
 {
     Fetch *fetch = user;
@@ -152,10 +165,12 @@ static void on_whole(guint32 number, BodyFile *file, const GError *error, gpoint
 
     if (!item)
         return;
-    if (file && hand_out(fetch, item, file, &failure))
+    if (file && hand_out(fetch, item, file, &failure)) {
         g_array_append_vals(fetch->whole, item, 1);
-    else
+        warn_if_short(fetch, number, file);
+    } else {
         post(fetch, body_event_failed(fetch->job, item, file ? failure : error));
+    }
     g_hash_table_remove(fetch->by_number, GUINT_TO_POINTER(number));
 }
 
@@ -295,6 +310,8 @@ static gboolean deliver(const Copy *copy, MaildirWorker *worker, ChangeMessage *
 
     if (!entry)
         return ledger ? mail_fail(error, MAIL_ERROR_GONE, "the message is gone") : FALSE;
+    if (change->is_move && !pop3_is_whole(delivery.fd, delivery.size, entry->size, error))
+        return FALSE;
     delivery.date = entry->date;
     delivery.flags = entry->flags;
     delivery.is_passed = message_has_keyword(entry->keywords, MESSAGE_PASSED);
@@ -302,6 +319,7 @@ static gboolean deliver(const Copy *copy, MaildirWorker *worker, ChangeMessage *
                                 &change->uidvalidity, error))
         return FALSE;
     change->was_sent = TRUE;
+    FAULT("pop3-delivered");
     ledger = pop3_inbox(worker, error);
     if (!ledger ||
         (change->is_move && !pop3_inbox_doom(copy->backend, ledger, message->uid, error)) ||

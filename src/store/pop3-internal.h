@@ -258,12 +258,14 @@ gboolean pop3_retrieve(Pop3Backend *backend, const GArray *numbers, Pop3WholeFun
                        gpointer user, GError **error);
 
 /* The message's octets become a file of INBOX's Maildir, and it is to be removed from the server.
- * With the worker entered. */
+ * DAMAGED for what is not whole.  With the worker entered. */
 gboolean pop3_take(Pop3Backend *backend, MaildirWorker *worker, guint32 uid, int fd, guint64 size,
                    GError **error);
 
 /* -- pop3-damage.c ----------------------------------------------------------------------------- */
 
+/* FALSE, with DAMAGED, when the @size octets in @fd are far less than @claim, LIST's; 0 is none. */
+gboolean pop3_is_whole(int fd, guint64 size, guint64 claim, GError **error);
 /* Remembers message @number, if @error is DAMAGED. */
 void pop3_note_damaged(Pop3Backend *backend, guint32 number, const GError *error);
 /* FALSE, with the reason, for what is not to be fetched unless somebody reads it: it would be

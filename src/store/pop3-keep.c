@@ -210,8 +210,10 @@ static void on_taken(guint32 number, BodyFile *file, const GError *error, gpoint
     }
     worker = maildir_backend_enter(sync->backend->local);
     if (!pop3_take(sync->backend, worker, pop3_slot(sync->backend, number)->uid,
-                   body_file_fd(file), body_file_length(file), &failure))
+                   body_file_fd(file), body_file_length(file), &failure)) {
+        pop3_note_damaged(sync->backend, number, failure);
         pop3_note(sync->backend, POP3_NOT_TAKEN, failure);
+    }
     maildir_backend_leave(sync->backend->local);
 }
 

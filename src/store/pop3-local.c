@@ -245,6 +245,8 @@ static gboolean copy_cached(MaildirWorker *worker, Pop3Backend *backend, Job *jo
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return FALSE;
+    if (job->change->is_move && !pop3_is_whole(fd, (guint64)st.st_size, entry->size, NULL))
+        return FALSE; /* perhaps the server gives all of it now */
     delivery.size = (guint64)st.st_size;
     delivery.date = entry->date;
     delivery.flags = entry->flags;
@@ -277,12 +279,36 @@ static gboolean forget_sources(MaildirWorker *worker, Pop3Backend *backend, Job 
     return TRUE;
 }
 
+/* FALSE when it has a file that was made of what is on the server, and of less than that. */
+static gboolean has_whole_file(MaildirWorker *worker, guint32 uid, GError **error)
+{
+    const Ledger *ledger = pop3_inbox(worker, error);
+    const LedgerEntry *entry = ledger ? ledger_find_uid(ledger, uid) : NULL;
+    guint64 claim = entry ? entry->size : 0, size;
+    autofd int fd = -1;
+
+    if (!entry || !has_file(ledger, uid) || !ledger_key(ledger, uid, POP3_HERE))
+        return ledger != NULL;
+    fd = maildir_worker_open_message(worker, POP3_INBOX, uid, &size, NULL);
+    return fd < 0 || pop3_is_whole(fd, size, claim, error);
+}
+
+static gboolean has_whole_files(MaildirWorker *worker, const Job *job, GError **error)
+{
+    for (guint i = 0; i < job->change->messages->len; i++)
+        if (!has_whole_file(worker, nth(job, i)->uid, error))
+            return FALSE;
+    return TRUE;
+}
+
 static gboolean copy(MaildirWorker *worker, Pop3Backend *backend, Job *job,
                      gboolean *ret_is_passed_on, GError **error)
 {
     Ledger *ledger = pop3_inbox(worker, error);
 
     if (!ledger)
+        return FALSE;
+    if (job->change->is_move && !has_whole_files(worker, job, error))
         return FALSE;
     for (guint i = 0; i < job->change->messages->len; i++) {
         ChangeMessage *message = nth(job, i);

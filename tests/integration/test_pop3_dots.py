@@ -1,5 +1,5 @@
-"""POP3 servers that end a message too early, for they leave a dot alone on its line, as somebody may
-have written it.  Whatever is done with such a message, the
+"""POP3 servers that end a message too early: one that leaves a dot alone on its line, as somebody may
+have written it, and one that gives less than LIST says.  Whatever is done with such a message, the
 server keeps it, and nothing that its sender wrote passes for another message."""
 import errno
 import os
@@ -29,6 +29,15 @@ def numbered(*wanted):
 
 def unstuffed(data, uidl="the-uidl"):
     return Message(uidl, data, raw=data + b".\r\n")
+
+
+def short(size=50184, n=302):
+    """LIST says size; RETR gives n octets and a dot."""
+    data = on_wire(mail.message("short", body=b"y" * 60 + b"\r\n"))
+    header = data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    data = header + b"y" * (n - len(header) - 2) + b"\r\n"
+    assert len(data) == n
+    return Message("the-uidl", data, size=size)
 
 
 def named(mount, word):
@@ -170,6 +179,94 @@ class TestDots:
         assert server.retrieved["the-uidl"] == retrieved
         assert shown(mount) == numbered(0, 1)
         assert_all_there(server, 3)
+
+
+class TestShort:
+    def test_read(self, scripted_pop3_server, mounts):
+        message = short()
+        server = scripted_pop3_server([message])
+        mount = ready(mounts(server.keys(poll="1s")), 1)
+        for _ in range(2):
+            assert read(named(mount, "short")) == message.data
+        assert mount.log().count("50184") == 1
+        polls(server)
+        assert_all_there(server, 1)
+
+    @pytest.mark.parametrize("is_read", [True, False])
+    def test_mv(self, scripted_pop3_server, mounts, is_read):
+        """Not out of the cache either.  A copy may be made, and rm is asked for in so many words."""
+        server = scripted_pop3_server([short()])
+        mount = ready(mounts(server.keys(poll="1s")), 1)
+        if is_read:
+            read(named(mount, "short"))
+        assert error_of(os.rename, named(mount, "short"),
+                        mount.path + "/Archive/x.eml") == errno.EIO
+        assert "50184" in mount.log() and " 302" in mount.log()
+        polls(server)
+        assert named(mount, "short") and stored(mount, "Archive") == []
+        assert_all_there(server, 1)
+        subprocess.run(["cp", named(mount, "short"), mount.path + "/Archive"], check=True)
+        assert len(stored(mount, "Archive")) == 1
+        os.unlink(named(mount, "short"))
+        server.wait_uidls([])
+
+    def test_mv_what_has_a_file(self, scripted_pop3_server, mounts):
+        """A server without TOP."""
+        server = scripted_pop3_server([short()], capabilities=("UIDL", "USER"))
+        mount = ready(mounts(server.keys(poll="1s")), 1)
+        assert error_of(os.rename, named(mount, "short"),
+                        mount.path + "/Archive/x.eml") == errno.EIO
+        polls(server)
+        assert named(mount, "short") and stored(mount, "Archive") == []
+        assert_all_there(server, 1)
+
+    @pytest.mark.parametrize("keep", ["fetched", "2d"])
+    def test_keep(self, scripted_pop3_server, mounts, keep):
+        message = short()
+        server = scripted_pop3_server([message, Message("v", mail.numbered(1))])
+        mount = ready(mounts(server.keys(poll="1s", pop3_keep=keep)), 2)
+        if keep == "2d":
+            mount.stop()
+            live_through(mount, 3)
+            mount.start()
+        else:
+            assert read(named(mount, "short")) == message.data
+            assert read(path_of(mount, 1)) == on_wire(mail.numbered(1))
+        server.wait_uidls(["the-uidl"])
+        polls(server)
+        retrieved = server.retrieved["the-uidl"]
+        polls(server)
+        assert server.retrieved["the-uidl"] == retrieved <= 2
+        assert server.uidls() == ["the-uidl"]
+        assert read(named(mount, "short")) == message.data
+
+    @pytest.mark.parametrize("body, line_end, more", [
+        (b".\r\n" * 3000, b"\r\n", 3000), (b"a\r\n" * 3000, b"\n", 3000),
+        (b"x\r\n" * 1000, b"\r\n", 700)], ids=["stuffed dots", "line feeds", "header lines"])
+    def test_a_size_that_counts_what_does_not_come(self, scripted_pop3_server, mounts, body,
+                                                   line_end, more):
+        data = on_wire(mail.message("longer", body=body)).replace(b"\r\n", line_end)
+        message = Message("u", data, size=len(data) + more)
+        message.raw = data + b".\r\n" if line_end == b"\n" else message.stuffed()
+        server = scripted_pop3_server([message])
+        mount = ready(mounts(server.keys(poll="1s")), 1)
+        assert read(named(mount, "longer")) == data
+        assert "but mailfs does not" not in mount.log()
+        os.rename(named(mount, "longer"), mount.path + "/Archive/x.eml")
+        server.wait_uidls([])
+
+    def test_too_large_to_keep(self, scripted_pop3_server, mounts):
+        """What is not read because of its size is not fetched at each poll, to be thrown away."""
+        large = Message("large", mail.numbered(0), size=300 << 20)
+        server = scripted_pop3_server([large, Message("v", mail.numbered(1))])
+        mount = ready(mounts(server.keys(poll="1s", pop3_keep="2d")), 2)
+        mount.stop()
+        live_through(mount, 3)
+        mount.start()
+        server.wait_uidls(["large"])
+        polls(server)
+        assert server.retrieved["large"] == 0
+        assert numbers(mount) == [0, 1]
 
 
 def test_lines_that_end_in_line_feeds(make, mounts):
