@@ -201,19 +201,43 @@ JsonObject *cli_daemon_parse_reply(const char *text, gsize length, GError **erro
     return NULL;
 }
 
+static JsonObject *send_line(const CliMount *mount, const char *line, GError **error)
+{
+    g_autoptr(GString) text = ask(mount->dir, line, error);
+
+    return text ? cli_daemon_parse_reply(text->str, text->len, error) : NULL;
+}
+
+/* The answer of a request that waits for listings, of which there may be one after another; the
+ * daemon has the deadline.  Takes @reply. */
+static JsonObject *await(const CliMount *mount, JsonObject *reply, GError **error)
+{
+    gulong pause_ms = FIRST_POLL_MS;
+
+    while (reply && json_read_true(reply, "waits")) {
+        g_autofree char *line =
+            g_strdup_printf("{\"command\":\"job\",\"job\":%" G_GINT64_FORMAT "}",
+                            json_read_number(reply, "job"));
+
+        json_object_unref(reply);
+        g_usleep(pause_ms * 1000);
+        pause_ms = MIN(pause_ms * 2, POLL_MS);
+        reply = send_line(mount, line, error);
+    }
+    return reply;
+}
+
 JsonObject *cli_daemon_send(const CliMount *mount, JsonObject *request, GError **error)
 {
     g_autoptr(JsonNode) root = json_node_init_object(json_node_alloc(), request);
     g_autofree char *line = json_to_string(root, FALSE);
-    g_autoptr(GString) text = NULL;
 
     if (strlen(line) > LIMIT_CONTROL_REQUEST) {
         mail_fail(error, MAIL_ERROR_TOOBIG,
                   "these are too many files for one request; take fewer at a time");
         return NULL;
     }
-    text = ask(mount->dir, line, error);
-    return text ? cli_daemon_parse_reply(text->str, text->len, error) : NULL;
+    return await(mount, send_line(mount, line, error), error);
 }
 
 JsonObject *cli_daemon_ask(const CliMount *mount, const char *command, const char *path,

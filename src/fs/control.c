@@ -12,7 +12,9 @@
  *
  * Paths are relative to the mount point.  An answer is {"ok": true, ...} or {"ok": false,
  * "code": "offline", "error": "sentence"}; none is waited for: what takes time becomes a job
- * that is asked after.
+ * that is asked after.  Where a path leads through what was never listed, the answer to any request
+ * may be {"ok": true, "waits": true, "job": N}: that job's state says so too until the listing is
+ * there, and is the answer to the request itself then.
  */
 #include "fs/control.h"
 #include "base/error.h"
@@ -113,25 +115,56 @@ static gboolean enter(const Fs *fs, const FsNode *directory, const char *name, F
     return FALSE;
 }
 
-gboolean control_find(const Fs *fs, const char *path, FsNode *ret_node, GError **error)
+/* As far as memory knows the way: FALSE where it ends before @path does, with the last directory
+ * in @ret_node and the name that is not there in @ret_name. */
+static gboolean walk(const Fs *fs, char **names, FsNode *ret_node, const char **ret_name)
 {
-    g_auto(GStrv) names = g_strsplit(path, "/", -1);
+    gboolean is_there = fs_node(fs, FUSE_ROOT_ID, ret_node);
     char **name = names;
-    FsNode node, next;
-    gboolean is_there = fs_node(fs, FUSE_ROOT_ID, &node);
+    FsNode next;
 
     /* Of .mailfs the Maildirs alone have mail. */
     if (names[0] && g_str_equal(names[0], VIRTUAL_NAME)) {
-        is_there = g_strcmp0(names[1], VIEW_NAME) == 0 && fs_view_top(fs, &node);
+        is_there = g_strcmp0(names[1], VIEW_NAME) == 0 && fs_view_top(fs, ret_node);
         name += is_there ? 2 : 0;
     }
-    for (; is_there && *name; name++, node = next)
-        is_there = enter(fs, &node, *name, &next);
-    if (!is_there || !node.store)
+    for (; is_there && *name; name += is_there) {
+        is_there = enter(fs, ret_node, *name, &next);
+        *ret_node = is_there ? next : *ret_node;
+    }
+    *ret_name = *name;
+    return is_there;
+}
+
+gboolean control_find(const Fs *fs, const char *path, FsNode *ret_node, GError **error)
+{
+    g_auto(GStrv) names = g_strsplit(path, "/", -1);
+    const char *name;
+    FsNode node;
+
+    if (!walk(fs, names, &node, &name) || !node.store)
         return mail_fail(error, MAIL_ERROR_GONE, "there is no %s here",
                          *path ? path : "mailbox");
     *ret_node = node;
     return TRUE;
+}
+
+gboolean control_is_unlisted(const Fs *fs, const char *path, FsNode *ret_directory)
+{
+    g_auto(GStrv) names = g_strsplit(path, "/", -1);
+    const Store *store;
+    const char *name;
+
+    if (walk(fs, names, ret_directory, &name) || !name ||
+        (ret_directory->kind != INODE_DIRECTORY && ret_directory->kind != INODE_VIEW))
+        return FALSE;
+    /* A LIST tells one mailbox after the other. */
+    store = ret_directory->store;
+    if (!store_is_ready(store, store_account(store)->root)) {
+        *ret_directory = fs_node_account(ret_directory->store);
+        return TRUE;
+    }
+    return fs_is_unlisted(ret_directory, name);
 }
 
 /* -- Jobs -------------------------------------------------------------------------------------- */
@@ -150,17 +183,38 @@ static gboolean is_ended(gpointer key, gpointer value, gpointer user)
     return ((ControlJob *)value)->is_done;
 }
 
-char *control_answer_job(Fs *fs, ControlJob *job)
+static char *answer_number(const ControlJob *job, guint64 id)
 {
     JsonBuilder *builder = control_begin(TRUE);
+
+    control_add_number(builder, "job", (gint64)id);
+    if (job->carry_out)
+        control_add_truth(builder, "waits", TRUE);
+    return control_end(builder);
+}
+
+char *control_answer_job(Fs *fs, ControlJob *job)
+{
     guint64 id = ++fs->last_job;
 
     if (g_hash_table_size(fs->jobs) >= MAX_ENDED_JOBS)
         g_hash_table_foreach_remove(fs->jobs, is_ended, NULL);
     job->fs = fs;
     g_hash_table_insert(fs->jobs, g_memdup2(&id, sizeof id), job);
-    control_add_number(builder, "job", (gint64)id);
-    return control_end(builder);
+    return answer_number(job, id);
+}
+
+/* The answer that was waited for; it may begin a job of its own. */
+static char *do_what_waited(Fs *fs, guint64 id)
+{
+    gpointer key, job;
+    char *answer;
+
+    g_hash_table_steal_extended(fs->jobs, &id, &key, &job);
+    g_free(key);
+    answer = ((ControlJob *)job)->carry_out(job);
+    fs_control_free_job(job);
+    return answer;
 }
 
 static char *do_job(Fs *fs, guint64 id)
@@ -176,6 +230,10 @@ static char *do_job(Fs *fs, guint64 id)
     }
     if (job->look && !job->is_done)
         job->look(job);
+    if (job->carry_out && job->is_done)
+        return do_what_waited(fs, id);
+    if (job->carry_out)
+        return answer_number(job, id);
     builder = control_begin(TRUE);
     control_add_truth(builder, "done", job->is_done);
     control_add_number(builder, "n", job->n);
@@ -398,6 +456,32 @@ static gboolean is_change(const char *command)
            g_str_equal(command, "flag");
 }
 
+/* The first directory on the way of a request that was never listed; FALSE: there is none. */
+static gboolean find_unlisted(const Fs *fs, const ControlRequest *request, FsNode *ret_directory)
+{
+    if (!is_change(request->command))
+        return control_is_unlisted(fs, request->path, ret_directory);
+    for (guint i = 0; i < request->groups->len; i++) {
+        const ControlGroup *group = g_ptr_array_index(request->groups, i);
+
+        if (control_is_unlisted(fs, group->directory, ret_directory))
+            return TRUE;
+    }
+    return request->to && control_is_unlisted(fs, request->to, ret_directory);
+}
+
+char *control_carry_out(Fs *fs, ControlRequest *request)
+{
+    g_autoptr(ControlRequest) owned = request;
+    FsNode unlisted;
+
+    if (find_unlisted(fs, request, &unlisted))
+        return control_later(fs, g_steal_pointer(&owned), &unlisted);
+    if (is_change(request->command))
+        return control_change(fs, g_steal_pointer(&owned));
+    return carry_out_on_path(fs, request);
+}
+
 char *fs_control(Fs *fs, const char *text, gsize length)
 {
     g_autoptr(GError) error = NULL;
@@ -413,7 +497,5 @@ char *fs_control(Fs *fs, const char *text, gsize length)
         return control_queue(fs, request);
     if (g_str_equal(request->command, "drain"))
         return control_drain(fs);
-    if (is_change(request->command))
-        return control_change(fs, g_steal_pointer(&request));
-    return carry_out_on_path(fs, request);
+    return control_carry_out(fs, g_steal_pointer(&request));
 }

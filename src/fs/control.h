@@ -4,6 +4,7 @@
  *   control.c          answers, jobs, `info`, `sync`, `fetch`, `evict`
  *   control-change.c   `mv`, `rm`, `flag`
  *   control-queue.c    `queue`, `drain`
+ *   control-later.c    requests that wait for a listing
  */
 #pragma once
 
@@ -33,6 +34,9 @@ struct ControlJob {
     void (*look)(ControlJob *job); /* brings n and is_done up to date; or NULL */
     void (*add)(const ControlJob *job, JsonBuilder *answer); /* members of its own; or NULL */
     void (*clear)(ControlJob *job); /* waits no more, frees all but the job itself */
+    /* Once it is done: the answer of the request that waited for it, instead of its state; the
+     * caller owns it.  Or NULL. */
+    char *(*carry_out)(ControlJob *job);
     guint n, total;
     guint n_failed;
     gboolean is_done;
@@ -46,9 +50,16 @@ char *control_answer_job(Fs *fs, ControlJob *job);
 
 /* The directory (of a Maildir, too) or file at @path, as far as memory knows; with a store. */
 gboolean control_find(const Fs *fs, const char *path, FsNode *ret_node, GError **error);
+/* TRUE: it is not known whether there is such a thing before @ret_directory has been listed. */
+gboolean control_is_unlisted(const Fs *fs, const char *path, FsNode *ret_directory);
 
 /* -- Commands ---------------------------------------------------------------------------------- */
 
-char *control_change(Fs *fs, ControlRequest *request); /* takes @request */
+/* These take @request. */
+char *control_carry_out(Fs *fs, ControlRequest *request);
+char *control_change(Fs *fs, ControlRequest *request);
+/* Carries it out once @unlisted is listed. */
+char *control_later(Fs *fs, ControlRequest *request, const FsNode *unlisted);
+
 char *control_queue(Fs *fs, const ControlRequest *request);
 char *control_drain(Fs *fs);

@@ -158,6 +158,11 @@ static gboolean is_promising(const FsNode *node, const char *name)
                                     : fs_may_be_message(name);
 }
 
+gboolean fs_is_unlisted(const FsNode *directory, const char *name)
+{
+    return is_promising(directory, name) && !store_is_ready(directory->store, directory->mailbox);
+}
+
 static void lookup_in_mailbox(fuse_req_t req, fuse_ino_t parent, const FsNode *node,
                               const char *name, gboolean may_wait)
 {
@@ -165,7 +170,7 @@ static void lookup_in_mailbox(fuse_req_t req, fuse_ino_t parent, const FsNode *n
 
     if (fs_find(fs_of(req), node, name, &found))
         reply_node(req, &found);
-    else if (may_wait && is_promising(node, name) && !store_is_ready(node->store, node->mailbox))
+    else if (may_wait && fs_is_unlisted(node, name))
         wait_for(req, parent, node, name, NULL);
     else
         (void)fuse_reply_err(req, ENOENT);

@@ -235,6 +235,9 @@ fuse_req_t fs_task_take(FsTask *task);
 
 /* What @name is in a directory of an account or of its view, as far as memory knows. */
 gboolean fs_find(const Fs *fs, const FsNode *directory, const char *name, FsNode *ret_node);
+/* Of a name that was not found there: a listing of the directory's mailbox, which there was none of
+ * yet, may bring it. */
+gboolean fs_is_unlisted(const FsNode *directory, const char *name);
 
 /* Names that tools probe for (.git, .hidden, Makefile) are no reason to list a mailbox. */
 gboolean fs_may_be_message(const char *name);

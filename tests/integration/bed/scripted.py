@@ -34,8 +34,9 @@ class Message:
 
 
 class Rule:
-    def __init__(self, pattern, untagged, tagged, raw, drop, times):
+    def __init__(self, pattern, untagged, tagged, raw, drop, times, gate):
         self.pattern = re.compile(pattern, re.I)
+        self.gate = gate
         self.untagged = untagged
         self.tagged = tagged
         self.raw = raw
@@ -79,10 +80,12 @@ class ScriptedServer:
         self.listener.shutdown(socket.SHUT_RDWR)  # or accept() would wait for ever
         self.listener.close()
 
-    def rule(self, pattern, *untagged, tagged="OK done", raw=None, drop=False, times=None):
+    def rule(self, pattern, *untagged, tagged="OK done", raw=None, drop=False, times=None,
+             gate=None):
         """The command (without its tag) that matches is answered with these untagged lines and
-        this tagged rest; or with raw octets.  drop: the connection is closed then."""
-        rule = Rule(pattern, untagged, tagged, raw, drop, times)
+        this tagged rest; or with raw octets.  drop: the connection is closed then.  gate: an
+        Event that is waited for, and then it is answered as if there were no rule."""
+        rule = Rule(pattern, untagged, tagged, raw, drop, times, gate)
         self.rules.insert(0, rule)
         return rule
 
@@ -210,6 +213,9 @@ class Conversation:
             if not rule.pattern.search(rest):
                 continue
             rule.hits += 1
+            if rule.gate:
+                rule.gate.wait()
+                return False
             if rule.raw is not None:
                 self.socket.sendall(rule.raw.replace(b"TAG", tag.encode("ascii")))
             else:
