@@ -139,7 +139,9 @@ static void on_sealed(const StageSeal *seal, const GError *error, gpointer user)
     memcpy(entry->sha256, seal->sha256, sizeof entry->sha256);
     entry->message_id = g_strdup(seal->message_id);
     FAULT("create-sealed");
-    if (change->twin_mailbox)
+    /* A copy of what would not be stored so (a message that begins with an mbox's "From " line) is
+     * not the same message. */
+    if (change->twin_mailbox && seal->was_canonical)
         change_begin(change);
     else
         create_look_for_twin(change);

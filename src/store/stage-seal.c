@@ -3,8 +3,9 @@
  *
  * The octets stream through: read, looked at, every bare LF made a CRLF, hashed, written.  A bare
  * CR stays: it is no line end, and servers keep it.  Where messages are files
- * (stage_keep_octets()), they are left as they are.  The first LIMIT_HEADER octets are kept aside
- * to see whether this is a message at all, and which Message-ID it has.
+ * (stage_keep_octets()), they are left as they are.  An mbox's "From " line at the beginning is no
+ * part of the message and is left out, everywhere.  The first LIMIT_HEADER octets are kept aside to
+ * see whether this is a message at all, and which Message-ID it has.
  *
  * What a server refuses is refused here, where the person who wrote it still waits for close():
  * an IMAP literal holds no NUL (RFC 3501 section 9, CHAR8), and what does not begin with a header
@@ -17,6 +18,7 @@
 #include "base/io.h"
 #include "base/limits.h"
 #include "mime/header.h"
+#include "mime/mbox.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,7 +34,9 @@ typedef struct {
     GByteArray *header;  /* the first LIMIT_HEADER octets */
     guint8 *out;         /* a chunk, canonical: twice as long at most */
     gboolean was_cr;     /* the octet before this chunk */
-    gboolean is_changed; /* a line end was mended */
+    gboolean is_changed; /* a line end was mended, or a line left out */
+    gboolean is_mbox;    /* it begins with an envelope line */
+    MboxScan scan;       /* for others that follow */
     guint64 size;
 } Sealing;
 
@@ -85,6 +89,25 @@ static gboolean seal_chunk(Sealing *sealing, const guint8 *octets, gsize length,
     return FALSE;
 }
 
+/* The length of the envelope line that the file begins with, which is not part of the message. */
+static gsize skip_envelope(Sealing *sealing, const guint8 *octets, gsize length)
+{
+    gsize n = mbox_envelope_length(octets, length);
+
+    if (n > 0)
+        sealing->is_mbox = sealing->is_changed = TRUE;
+    return n;
+}
+
+static gboolean check_single(Sealing *sealing, const guint8 *octets, gsize length, GError **error)
+{
+    if (!sealing->is_mbox || !mbox_scan(&sealing->scan, octets, length))
+        return TRUE;
+    return mail_fail(error, MAIL_ERROR_INVALID,
+                     "this is an mbox of several messages, and a file here is one message; split "
+                     "it first, with git mailsplit or formail -s, and copy the parts");
+}
+
 static gboolean seal_all(Sealing *sealing, int from, GError **error)
 {
     g_autofree guint8 *chunk = g_malloc(CHUNK_SIZE);
@@ -92,7 +115,12 @@ static gboolean seal_all(Sealing *sealing, int from, GError **error)
     gssize n;
 
     while ((n = io_pread_all(from, chunk, CHUNK_SIZE, offset, error)) > 0) {
-        if (!seal_chunk(sealing, chunk, (gsize)n, error))
+        gsize skipped = offset == 0 ? skip_envelope(sealing, chunk, (gsize)n) : 0;
+        const guint8 *octets = chunk + skipped;
+        gsize length = (gsize)n - skipped;
+
+        if (!check_single(sealing, octets, length, error) ||
+            !seal_chunk(sealing, octets, length, error))
             return FALSE;
         offset += n;
     }
@@ -121,13 +149,10 @@ static gboolean check_message(const Sealing *sealing, GError **error)
                                  "and an empty line follows them";
     const GByteArray *header = sealing->header;
 
-    if (sealing->size == 0)
+    if (sealing->size == 0 && !sealing->is_mbox)
         return mail_fail(error, MAIL_ERROR_INVALID, "an empty file is no message; %s", remedy);
     if (has_field(header->data, header->len))
         return TRUE;
-    if (header->len > 5 && memcmp(header->data, "From ", 5) == 0)
-        return mail_fail(error, MAIL_ERROR_INVALID, "this is an mbox (it begins with \"From \"), "
-                         "not one message; %s", remedy);
     return mail_fail(error, MAIL_ERROR_INVALID, "this is no mail message; %s", remedy);
 }
 

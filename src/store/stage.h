@@ -6,6 +6,9 @@
  * line ends in CRLF, RFC 3501 section 2.2), takes its hash and syncs it.  So what is on its way
  * does not change under it, and what is written meanwhile is another version.
  *
+ * One "From " line of an mbox at the beginning (RFC 4155) is left out: it is of the format of a
+ * file that holds several messages, and no part of any.
+ *
  * Why always in CRLF, and not only where a server insists: Dovecot and Courier show CRLF whatever
  * they were given, Cyrus refuses a bare LF.  With one form the octets that come back are known
  * beforehand, and a message can be recognised by their hash.
@@ -27,8 +30,9 @@ void stage_remove(Disk *disk, guint64 number);
 /* Numbers of all stages there are (guint64): at the start, to find what no row names. */
 GArray *stage_list(Disk *disk, GError **error);
 
-/* From now on sealed stages hold the very octets of their source, line ends and NULs as they are:
- * for accounts whose messages are files.  Before the first stage_seal(). */
+/* From now on sealed stages hold the very octets of their source, line ends and NULs as they are,
+ * without an envelope line: for accounts whose messages are files.  Before the first
+ * stage_seal(). */
 void stage_keep_octets(Disk *disk);
 
 /* What sealing found. */
@@ -43,9 +47,9 @@ typedef struct {
 
 /* Seals what @fd (a duplicate is taken) holds now.  Answers on the main context with a seal, or
  * with why not: INVALID for what is no message (no header field in front of the first empty line:
- * RFC 5322 section 2.2; a NUL; nothing at all), TOOBIG over LIMIT_MESSAGE, NOSPACE, CACHE for a
- * failed fsync (J6: the caller makes the account read-only and does not try again).  Nothing is
- * left behind on failure. */
+ * RFC 5322 section 2.2; a NUL; nothing at all) or several (an mbox), TOOBIG over LIMIT_MESSAGE,
+ * NOSPACE, CACHE for a failed fsync (J6: the caller makes the account read-only and does not try
+ * again).  Nothing is left behind on failure. */
 typedef void (*StageSealFunc)(const StageSeal *seal, const GError *error, gpointer user);
 void stage_seal(Disk *disk, int fd, StageSealFunc func, gpointer user);
 

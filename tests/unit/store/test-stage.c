@@ -241,6 +241,54 @@ static void test_lines(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count_stages(fixture), ==, 0);
 }
 
+#define ENVELOPE "From a@b Mon Jan  1 10:00:00 2024\n"
+
+/* The line with which an mbox begins a message is left out, once. */
+static void test_envelope(Fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *octets, *sealed;
+    } cases[] = {
+        {ENVELOPE "A: b\r\n\r\nc\r\n", "A: b\r\n\r\nc\r\n"},
+        {ENVELOPE "A: b\n\nc\n", "A: b\r\n\r\nc\r\n"},
+        {"From x\r\nA: b\n\n>From c\n", "A: b\r\n\r\n>From c\r\n"}, /* which is not undone */
+        {"From x\nA: b\n\nFrom here on at 10:00 in 2024\n",
+         "A: b\r\n\r\nFrom here on at 10:00 in 2024\r\n"},
+        {"From : b\r\n\r\n", "From : b\r\n\r\n"},
+        {"A: b\r\n\r\nFrom a@b Mon Jan  1 10:00:00 2024\r\n", NULL}, /* it begins as a message */
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const char *expected = cases[i].sealed ? cases[i].sealed : cases[i].octets;
+        g_auto(Sealed) sealed = {0};
+        g_autoptr(GByteArray) octets = g_byte_array_new();
+
+        g_test_message("%u", i);
+        g_byte_array_append(octets, (const guint8 *)expected, (guint)strlen(expected));
+        seal_text(fixture, cases[i].octets, &sealed);
+        assert_sealed(fixture, &sealed, octets);
+        g_assert_true(sealed.seal.was_canonical == g_str_equal(expected, cases[i].octets));
+    }
+    g_assert_cmpuint(count_stages(fixture), ==, 0);
+}
+
+/* A file has one message; where the second one begins need not be in the first chunk. */
+static void test_several(Fixture *fixture, gconstpointer data)
+{
+    for (guint filler = 0; filler <= 2 * CHUNK; filler += filler < 8 ? 1 : CHUNK / 16 - 1) {
+        g_autoptr(GString) text = g_string_new(ENVELOPE "A: b\n\n");
+        g_auto(Sealed) sealed = {0};
+
+        for (guint i = 0; i < filler; i++)
+            g_string_append_c(text, i % 70 == 69 ? '\n' : 'x');
+        g_string_append(text, "\n\n" ENVELOPE "A: c\n\n");
+        seal_text(fixture, text->str, &sealed);
+        g_assert_error(sealed.error, MAIL_ERROR, MAIL_ERROR_INVALID);
+        g_assert_nonnull(strstr(sealed.error->message, "git mailsplit or formail -s"));
+        g_assert_cmpuint(count_stages(fixture), ==, 0);
+    }
+}
+
 /* What sealing has to make of @octets: looked at backwards, as it does not. */
 static GByteArray *make_canonical(const GByteArray *octets)
 {
@@ -317,7 +365,10 @@ static void test_refused(Fixture *fixture, gconstpointer data)
         {" A: b\n", 6, "no mail message"},
         {"\xc3\xa4: b\n", 6, "no mail message"},
         {"\x7f: b\n", 5, "no mail message"},
-        {"From a@b Mon Jan  1\nA: b\n", 25, "mbox"},
+        {"From a@b Mon Jan  1\n", 20, "no mail message"}, /* nothing follows */
+        {"From a@b Mon Jan  1\nFrom a@b Mon Jan  1\nA: b\n", 45, "no mail message"},
+        {"From a@b Mon Jan  1\n\nA: b\n", 26, "no mail message"},
+        {"From a@b Mon Jan  1\n>From c\nA: b\n", 33, "no mail message"},
         {"From ", 5, "no mail message"},
         {"\0A: b\n", 6, "NUL"},
         {"A: b\n\0", 6, "NUL"},
@@ -715,6 +766,8 @@ int main(int argc, char **argv)
     fixture_add("/stage/folder", test_folder);
     fixture_add("/stage/seal/lines", test_lines);
     fixture_add("/stage/seal/borders", test_borders);
+    fixture_add("/stage/seal/envelope", test_envelope);
+    fixture_add("/stage/seal/several", test_several);
     fixture_add("/stage/seal/message-id", test_message_id);
     fixture_add("/stage/seal/refused", test_refused);
     fixture_add("/stage/seal/late-nul", test_late_nul);
