@@ -33,6 +33,7 @@ static Backend *start(const BackendParams *params)
     backend->doomed = uid_set_new();
     backend->damaged = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                              (GDestroyNotify)g_error_free);
+    pop3_troubles_init(backend);
     g_mutex_init(&backend->lock);
     backend->local = maildir_backend_start(params, &parts);
     backend->thread = g_thread_new("pop3", pop3_thread_main, backend);

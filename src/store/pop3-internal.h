@@ -11,7 +11,7 @@
  *   pop3-keep.c        what stays when the server lists it no more, or is taken off it
  *   pop3-fetch.c       RETR: for readers, for the cache, for local folders
  *   pop3-damage.c      messages that are less than they should be
- *   pop3-trouble.c     what went wrong with single messages, for the log
+ *   pop3-trouble.c     what went wrong with single messages: for the log, and when to try again
  *
  * The account is two things in one.  Its folders, INBOX as well, are Maildirs below
  * XDG_DATA_HOME, served by a Maildir backend of our own on a thread of its own; and the messages of
@@ -103,6 +103,7 @@ typedef struct {
     gboolean said_vague; /* the log has the sentence about UIDLs */
     Pop3Noted noted[POP3_N_TROUBLES];
     GHashTable *damaged; /* key -> GError: messages that nobody should fetch but a reader */
+    GHashTable *setbacks; /* UID -> what pop3-trouble.c knows of it */
     UidSet *missing;     /* too many to believe it: not listed the last time */
     guint n_odd;         /* lists in a row that contradict themselves */
     GPtrArray *vague;    /* the slots of the last list, where none had a UIDL; or NULL */
@@ -278,4 +279,14 @@ gboolean pop3_is_worth_fetching(const Pop3Backend *backend, const Pop3Slot *slot
 void pop3_note(Pop3Backend *backend, Pop3Trouble trouble, const GError *error);
 /* One line in the log for those that were noted since the last call, unless that said the same. */
 void pop3_say(Pop3Backend *backend, Pop3Trouble trouble);
+
+/* Whether pop3-keep= is to fetch a message: it never failed, it did and may be tried again, or it
+ * is to be left alone for a while. */
+typedef enum { POP3_TURN_FIRST, POP3_TURN_AGAIN, POP3_TURN_LATER } Pop3Turn;
+Pop3Turn pop3_turn(const Pop3Backend *backend, guint32 uid);
+/* It failed, by itself and not for want of room here; noted as POP3_NOT_TAKEN the first time. */
+void pop3_set_back(Pop3Backend *backend, guint32 uid, const GError *error);
+void pop3_setback_over(Pop3Backend *backend, guint32 uid);
+
+void pop3_troubles_init(Pop3Backend *backend);
 void pop3_troubles_clear(Pop3Backend *backend);

@@ -198,48 +198,106 @@ static gboolean take_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 ui
     return TRUE;
 }
 
+/* What one session takes. */
+typedef struct {
+    Pop3Sync *sync;
+    guint n;            /* messages */
+    guint64 octets;     /* of those that are to be fetched: */
+    GArray *numbers;
+    GArray *uids;
+    guint n_answered;   /* of these, in their order */
+} Taking;
+
 static void on_taken(guint32 number, BodyFile *file, const GError *error, gpointer user)
 {
-    const Pop3Sync *sync = user;
+    Taking *taking = user;
+    Pop3Backend *backend = taking->sync->backend;
+    guint32 uid = g_array_index(taking->uids, guint32, taking->n_answered++);
     g_autoptr(GError) failure = NULL;
     MaildirWorker *worker;
 
-    if (!file) { /* the next session tries again */
-        pop3_note(sync->backend, POP3_NOT_TAKEN, error);
+    if (!file && mail_error_is(error, MAIL_ERROR_NOSPACE)) {
+        pop3_note(backend, POP3_NOT_TAKEN, error);
         return;
     }
-    worker = maildir_backend_enter(sync->backend->local);
-    if (!pop3_take(sync->backend, worker, pop3_slot(sync->backend, number)->uid,
-                   body_file_fd(file), body_file_length(file), &failure)) {
-        pop3_note_damaged(sync->backend, number, failure);
-        pop3_note(sync->backend, POP3_NOT_TAKEN, failure);
+    if (!file) {
+        pop3_note_damaged(backend, number, error);
+        pop3_set_back(backend, uid, error);
+        return;
     }
-    maildir_backend_leave(sync->backend->local);
+    pop3_setback_over(backend, uid);
+    worker = maildir_backend_enter(backend->local);
+    if (!pop3_take(backend, worker, uid, body_file_fd(file), body_file_length(file), &failure)) {
+        pop3_note_damaged(backend, number, failure);
+        pop3_note(backend, POP3_NOT_TAKEN, failure);
+    }
+    maildir_backend_leave(backend->local);
 }
 
-/* A session that a message broke is followed by another, which the rest of the sync goes on with;
- * the next poll leaves that message out. */
-static gboolean retrieve_all(Pop3Sync *sync, const GArray *numbers, GError **error)
-{
-    g_autoptr(GError) failure = NULL;
-
-    if (numbers->len == 0 || pop3_retrieve(sync->backend, numbers, on_taken, sync, &failure))
-        return TRUE;
-    if (mail_error_is(failure, MAIL_ERROR_DAMAGED)) {
-        pop3_note(sync->backend, POP3_NOT_TAKEN, failure);
-        return pop3_connect(sync->backend, TRUE, error);
-    }
-    g_propagate_error(error, g_steal_pointer(&failure));
-    return FALSE;
-}
-
-static gboolean should_fetch(const Pop3Sync *sync, const Pop3Slot *slot)
+static gboolean should_fetch(Pop3Backend *backend, const Pop3Slot *slot)
 {
     g_autoptr(GError) error = NULL;
 
-    if (pop3_is_worth_fetching(sync->backend, slot, &error))
+    if (pop3_is_worth_fetching(backend, slot, &error))
         return TRUE;
-    pop3_note(sync->backend, POP3_NOT_TAKEN, error);
+    pop3_note(backend, POP3_NOT_TAKEN, error);
+    return FALSE;
+}
+
+/* Takes it if it is here, else puts it among those that are to be fetched. */
+static void take_or_choose(Taking *taking, MaildirWorker *worker, const Pop3Slot *slot)
+{
+    Pop3Backend *backend = taking->sync->backend;
+    const Ledger *ledger = pop3_inbox(worker, NULL);
+    Keeping keeping = ledger ? keeping_of(taking->sync, ledger, slot->uid) : STAYS;
+
+    if (keeping == TAKEN && !take_one(taking->sync, worker, slot->uid)) {
+        /* What was fetched, and is not here any more, waits until it is fetched again. */
+        keeping = backend->params.config->pop3_keep == CONFIG_POP3_KEEP_DAYS ? TO_FETCH : STAYS;
+    }
+    if (keeping == TO_FETCH && !should_fetch(backend, slot))
+        keeping = STAYS;
+    taking->n += keeping != STAYS;
+    if (keeping != TO_FETCH)
+        return;
+    g_array_append_val(taking->numbers, slot->number);
+    g_array_append_val(taking->uids, slot->uid);
+    taking->octets += MIN(slot->size, OCTETS_AT_ONCE);
+}
+
+/* Those whose turn it is. */
+static void choose(Taking *taking, MaildirWorker *worker, Pop3Turn turn)
+{
+    const Pop3Backend *backend = taking->sync->backend;
+
+    for (guint i = 0; i < backend->slots->len && taking->n < TAKEN_AT_ONCE &&
+                      taking->octets < OCTETS_AT_ONCE;
+         i++) {
+        const Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
+
+        if (slot->uid && pop3_turn(backend, slot->uid) == turn)
+            take_or_choose(taking, worker, slot);
+    }
+}
+
+/* FALSE: the session broke.  That may be for the message that it was about to send, and would come
+ * again with it. */
+static gboolean fetch_chosen(Taking *taking, GError **error)
+{
+    Pop3Backend *backend = taking->sync->backend;
+    g_autoptr(GError) failure = NULL;
+
+    if (taking->numbers->len == 0 ||
+        pop3_retrieve(backend, taking->numbers, on_taken, taking, &failure))
+        return TRUE;
+    /* One that is damaged is left out from now on, and the rest of the sync goes on. */
+    if (mail_error_is(failure, MAIL_ERROR_DAMAGED)) {
+        pop3_note(backend, POP3_NOT_TAKEN, failure);
+        return pop3_connect(backend, TRUE, error);
+    }
+    if (taking->n_answered < taking->uids->len && !pop3_is_stopping(backend))
+        pop3_set_back(backend, g_array_index(taking->uids, guint32, taking->n_answered), failure);
+    g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;
 }
 
@@ -247,32 +305,17 @@ gboolean pop3_take_off(Pop3Sync *sync, GError **error)
 {
     Pop3Backend *backend = sync->backend;
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
+    g_autoptr(GArray) uids = g_array_new(FALSE, FALSE, sizeof(guint32));
+    Taking taking = {.sync = sync, .numbers = numbers, .uids = uids};
     MaildirWorker *worker = maildir_backend_enter(backend->local);
-    guint64 octets = 0; /* to be fetched */
-    guint n = 0;
+    gboolean ok;
 
-    for (guint i = 0; i < backend->slots->len && n < TAKEN_AT_ONCE && octets < OCTETS_AT_ONCE;
-         i++) {
-        const Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
-        const Ledger *ledger = pop3_inbox(worker, NULL);
-        Keeping keeping = ledger && slot->uid ? keeping_of(sync, ledger, slot->uid) : STAYS;
-
-        if (keeping == TAKEN && !take_one(sync, worker, slot->uid) &&
-            backend->params.config->pop3_keep == CONFIG_POP3_KEEP_DAYS)
-            keeping = TO_FETCH;
-        if (keeping == TO_FETCH && !should_fetch(sync, slot))
-            keeping = STAYS;
-        n += keeping != STAYS;
-        if (keeping == TO_FETCH) {
-            g_array_append_val(numbers, slot->number);
-            octets += MIN(slot->size, OCTETS_AT_ONCE);
-        }
-    }
+    choose(&taking, worker, POP3_TURN_FIRST);
+    choose(&taking, worker, POP3_TURN_AGAIN); /* with the room that they leave */
     maildir_backend_leave(backend->local);
-    if (!retrieve_all(sync, numbers, error))
-        return FALSE;
+    ok = fetch_chosen(&taking, error);
     pop3_say(backend, POP3_NOT_TAKEN);
-    if (n > 0)
+    if (taking.n > 0)
         pop3_owe(backend);
-    return TRUE;
+    return ok;
 }

@@ -1,7 +1,20 @@
 /* What goes wrong with single messages, in the log: a line for all of a kind, and not the same line
  * again at each poll.
+ *
+ * And which of them pop3-keep= leaves alone for a while, for it takes so many at a time only: those
+ * that always fail would keep all others back for ever.  That is remembered for the run.
  */
 #include "store/pop3-internal.h"
+
+enum {
+    FIRST_SETBACK_SECONDS = 60, /* twice as long each time */
+    MAX_SETBACK_SHIFT = 10,     /* 17 hours */
+};
+
+typedef struct {
+    guint n;
+    Deadline until;
+} Setback;
 
 static const char *const sentences[] = {
     [POP3_NOT_REMOVED] = "were not removed, which will be tried again",
@@ -36,8 +49,41 @@ void pop3_say(Pop3Backend *backend, Pop3Trouble trouble)
     g_clear_error(&noted->error);
 }
 
+Pop3Turn pop3_turn(const Pop3Backend *backend, guint32 uid)
+{
+    const Setback *setback = g_hash_table_lookup(backend->setbacks, GUINT_TO_POINTER(uid));
+
+    if (!setback)
+        return POP3_TURN_FIRST;
+    return deadline_passed(setback->until) ? POP3_TURN_AGAIN : POP3_TURN_LATER;
+}
+
+void pop3_set_back(Pop3Backend *backend, guint32 uid, const GError *error)
+{
+    Setback *setback = g_hash_table_lookup(backend->setbacks, GUINT_TO_POINTER(uid));
+
+    if (!setback) {
+        pop3_note(backend, POP3_NOT_TAKEN, error);
+        setback = g_new0(Setback, 1);
+        g_hash_table_insert(backend->setbacks, GUINT_TO_POINTER(uid), setback);
+    }
+    setback->until = deadline_in(FIRST_SETBACK_SECONDS << MIN(setback->n, MAX_SETBACK_SHIFT));
+    setback->n++;
+}
+
+void pop3_setback_over(Pop3Backend *backend, guint32 uid)
+{
+    g_hash_table_remove(backend->setbacks, GUINT_TO_POINTER(uid));
+}
+
+void pop3_troubles_init(Pop3Backend *backend)
+{
+    backend->setbacks = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+}
+
 void pop3_troubles_clear(Pop3Backend *backend)
 {
+    g_hash_table_unref(backend->setbacks);
     for (guint i = 0; i < POP3_N_TROUBLES; i++) {
         g_free(backend->noted[i].said);
         g_clear_error(&backend->noted[i].error);

@@ -165,6 +165,64 @@ def test_days(maildrop, mounts):
     assert shown(mount) == numbered(*range(6))
 
 
+def aged(server, mounts, n, **keys):
+    """A mount of n messages, none of them read, that have been there for two days."""
+    mount = listed(mounts(server.keys(poll="1s", pop3_keep="1d", **keys)), n)
+    mount.stop()
+    live_through(mount, 2)
+    return mount.start().online()
+
+
+def uidls(*numbers):
+    return ["uidl-%d" % n for n in numbers]
+
+
+def test_those_that_fail_keep_no_other_back(scripted_pop3_server, mounts):
+    """More than are taken in one session: what comes after them is taken, too.  Each is tried
+    once, then left alone for a while, and told once."""
+    n_bad, n = 230, 240
+    server = scripted_pop3_server([mail.numbered(i % 7) for i in range(n)])
+    bad = re.compile(r"^RETR (\d{1,2}|1\d\d|2[0-2]\d|230)$")
+    server.rule(bad.pattern, "-ERR it is damaged")
+    mount = aged(server, mounts, n)
+    server.wait_uidls(uidls(*range(1, n_bad + 1)), 40)
+    sessions = server.sessions
+    system.wait_for(lambda: server.sessions > sessions + 2, "polls that find nothing to do")
+    tried = [line for line in server.commands("^RETR") if bad.search(line)]
+    assert sorted(tried) == sorted("RETR %d" % i for i in range(1, n_bad + 1))
+    assert len(stored(mount)) == n - n_bad
+    told = re.findall(r"(\d+) messages stay on the server longer than pop3-keep= says: (.*)",
+                      mount.log())
+    assert sum(int(count) for count, _ in told) == n_bad and len(told) <= 3, told
+    assert all("damaged" in reason for _, reason in told)
+    # that is known for the run; the next one tries again
+    server.rules.clear()
+    mount.restart().online()
+    server.wait_uidls([], 40)
+    assert len(stored(mount)) == n
+
+
+def test_one_that_breaks_the_session(scripted_pop3_server, mounts, monkeypatch):
+    """The server hangs up when it is to send it: all others are taken, and INBOX is listed."""
+    server = scripted_pop3_server([mail.numbered(n) for n in range(6)])
+    retrieve = scripted_pop3.Conversation.do_retr
+    hits = []
+
+    def breaking(conversation, rest):
+        if conversation.drop[int(rest) - 1].uidl == "uidl-3":
+            hits.append(rest)
+            conversation.socket.sendall(b"+OK 9999\r\nSubject: half")
+            raise EOFError("dropped by the test")
+        return retrieve(conversation, rest)
+    monkeypatch.setattr(scripted_pop3.Conversation, "do_retr", breaking)
+    mount = aged(server, mounts, 6)
+    server.wait_uidls(uidls(3), 40)
+    is_safe(mount, 0, 1, 3, 4, 5)
+    assert len(hits) == 1
+    assert mount.run("sync", mount.path + "/INBOX").returncode == 0
+    assert numbers(mount) == list(range(6))
+
+
 def test_taken_off_and_then_removed(maildrop, mounts):
     """rm of what only this place has: no longer in INBOX, and not by the next mount either."""
     fill(maildrop, 3)

@@ -2,6 +2,7 @@
  * what stays here.  The server is a list of slots, as a session would leave it. */
 #include "maildir-fixture.h"
 
+#include "base/error.h"
 #include "base/io.h"
 #include "store/ledger-internal.h"
 #include "store/pop3-internal.h"
@@ -55,6 +56,7 @@ static void start(Bed *bed)
     backend->missing = uid_set_new();
     backend->fresh = uid_set_new();
     backend->doomed = uid_set_new();
+    pop3_troubles_init(backend);
     g_mutex_init(&backend->lock);
     backend->local = maildir_backend_start(&params, &parts);
     enter(bed);
@@ -663,6 +665,26 @@ static void test_expunge_of_a_file(Bed *bed, gconstpointer data)
     assert_keys(bed, uid, "d:one");
 }
 
+/* Who fails is told once, and waits; until it is over. */
+static void test_turns(Bed *bed, gconstpointer data)
+{
+    Pop3Backend *backend = &bed->backend;
+    g_autoptr(GError) error = NULL;
+
+    mail_fail(&error, MAIL_ERROR_PROTOCOL, "it is damaged");
+    for (guint32 uid = 1; uid <= 3; uid++) {
+        g_assert_cmpint(pop3_turn(backend, uid), ==, POP3_TURN_FIRST);
+        for (guint i = 0; i < 40; i++) { /* for no longer than forever */
+            pop3_set_back(backend, uid, error);
+            g_assert_cmpint(pop3_turn(backend, uid), ==, POP3_TURN_LATER);
+            g_assert_cmpuint(backend->noted[POP3_NOT_TAKEN].n, ==, uid);
+        }
+    }
+    pop3_setback_over(backend, 2);
+    g_assert_cmpint(pop3_turn(backend, 2), ==, POP3_TURN_FIRST);
+    g_assert_cmpint(pop3_turn(backend, 3), ==, POP3_TURN_LATER);
+}
+
 /* A flag needs no file; the server does not know of any. */
 static void test_flags(Bed *bed, gconstpointer data)
 {
@@ -856,6 +878,7 @@ int main(int argc, char **argv)
     ADD("move-with-a-vague-one", test_move_with_a_vague_one);
     ADD("expunge-on-a-full-disk", test_expunge_on_a_full_disk);
     ADD("expunge-of-a-file", test_expunge_of_a_file);
+    ADD("turns", test_turns);
     ADD("flags", test_flags);
     ADD("away", test_away);
     ADD("unlisted", test_unlisted);
