@@ -289,6 +289,10 @@ Mailbox *change_trash(const Store *store, const Mailbox *mailbox, GError **error
 Mailbox *change_trash_always(const Store *store, GError **error);
 /* The wire name under which a Trash is to be made.  The caller owns it. */
 char *change_trash_wire(const Store *store);
+/* Of an EXPUNGE in the mailbox @wire, which is for good on the server: the wire name of the Trash
+ * for what is here alone; NULL where there is no such thing, or delete= does not want it.  The
+ * caller owns it. */
+char *change_trash_here(const Store *store, const char *wire);
 /* The brake: @n more removals for good.  FALSE: too many, they go to Trash. */
 gboolean change_may_expunge(Store *store, const Mailbox *mailbox, guint n);
 

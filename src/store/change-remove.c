@@ -86,12 +86,17 @@ Mailbox *change_trash_always(const Store *store, GError **error)
     return trash;
 }
 
+static gboolean removes_later(const Store *store, const char *wire)
+{
+    return store->ops->removes_later && store->ops->removes_later(wire);
+}
+
 Mailbox *change_trash(const Store *store, const Mailbox *mailbox, GError **error)
 {
     Mailbox *trash;
 
     if (store->params.config->delete == CONFIG_DELETE_EXPUNGE ||
-        (store->ops->removes_later && store->ops->removes_later(mailbox->wire)))
+        removes_later(store, mailbox->wire))
         return NULL;
     trash = change_trash_always(store, error);
     return trash && lies_in(mailbox, trash) ? NULL : trash;
@@ -123,6 +128,15 @@ char *change_trash_wire(const Store *store)
         g_string_append(wire, encoded);
     }
     return g_string_free(wire, FALSE);
+}
+
+char *change_trash_here(const Store *store, const char *wire)
+{
+    const Mailbox *trash = find_trash(store);
+
+    if (store->params.config->delete == CONFIG_DELETE_EXPUNGE || !removes_later(store, wire))
+        return NULL;
+    return trash ? g_strdup(trash->wire) : change_trash_wire(store);
 }
 
 gboolean change_may_expunge(Store *store, const Mailbox *mailbox, guint n)

@@ -104,6 +104,7 @@ Job *change_expunge_job(const Change *change)
     Job *job = change_own_job(change, JOB_EXPUNGE);
 
     change_fill_messages(change, job);
+    job->change->target = change_trash_here(change->store, job->wire);
     job->change->others = uid_set_new();
     if (!mailbox || mailbox->uidvalidity != change->entry->uidvalidity)
         return job; /* its numbers are of another epoch */

@@ -87,7 +87,9 @@ typedef struct {
                        * were marked by us before, and may go.  Owned, or NULL */
 
     GArray *messages; /* of ChangeMessage, by UID: COPY, FLAGS, EXPUNGE */
-    char *target;     /* COPY: wire name of the other mailbox.  RENAME: the new name */
+    char *target;     /* COPY: wire name of the other mailbox.  RENAME: the new name.  EXPUNGE where
+                       * the backend removes later: the Trash for what is here alone, which may
+                       * have to be made; NULL: that goes for good, too */
     guint32 target_uidvalidity; /* COPY: of the target as it was known; 0: any */
     gboolean is_move; /* COPY: UID MOVE where the server has it; otherwise it only copies, and
                        * did_move says so */

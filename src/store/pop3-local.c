@@ -117,8 +117,7 @@ static void post_changed(const Pop3Backend *backend, const char *wire)
 /* What exists here alone goes where rm puts things; the folder is made if need be. */
 static gboolean run_trash(MaildirWorker *worker, Pop3Backend *backend, Job *job, GError **error)
 {
-    const ConfigAccount *config = backend->params.config;
-    const char *trash = config->trash ? config->trash : "Trash";
+    const char *trash = job->change->target;
     g_autoptr(GError) exists = NULL;
     gboolean ok;
 
@@ -130,7 +129,6 @@ static gboolean run_trash(MaildirWorker *worker, Pop3Backend *backend, Job *job,
         return FALSE;
     }
     job->kind = JOB_COPY;
-    job->change->target = g_strdup(trash);
     job->change->is_move = TRUE;
     ok = run_files(worker, job, IS_LOCAL, error);
     job->kind = JOB_EXPUNGE;
@@ -187,10 +185,10 @@ static gboolean has_local(MaildirWorker *worker, const Job *job)
 }
 
 /* A copy of what is removed from the server is removed with it; what is here alone goes to Trash,
- * as delete= says. */
+ * if delete= says so. */
 static gboolean remove_files(MaildirWorker *worker, Pop3Backend *backend, Job *job, GError **error)
 {
-    if (backend->params.config->delete == CONFIG_DELETE_EXPUNGE)
+    if (!job->change->target)
         return run_files(worker, job, ANY, error);
     return run_files(worker, job, IS_OWED, error) &&
            (!has_local(worker, job) || run_trash(worker, backend, job, error));

@@ -351,6 +351,29 @@ class TestFlagsInInbox:
         seeded.wait([mail.numbered(n) for n in (0, 1, 2, 4, 5)])
 
 
+@pytest.mark.parametrize("keys, box, trash", [
+    ({}, "deleted items", "deleted items"),
+    ({}, "INBOX/Bin", "INBOX/Bin"),
+    ({}, "Work/Bin", "Trash"),  # not one of the account
+    ({"trash": "Work/Old"}, "Deleted", "Work/Old"),
+    ({}, "Archive", "Trash"),
+])
+def test_rm_finds_a_trash_by_its_name(maildrop, mounts, keys, box, trash):
+    """The same one for INBOX, of what is here alone, and for the folders."""
+    made = mounts(maildrop, **keys).start().online()
+    os.makedirs(os.path.join(made.path, box))
+    os.mkdir(made.path + "/Some")
+    letters = {name: mail.message(name) for name in ("INBOX", "Some")}
+    for name, data in letters.items():
+        write("%s/%s/x.eml" % (made.path, name), data)
+    for n, (name, data) in enumerate(letters.items(), 1):
+        os.unlink("%s/%s/x.eml" % (made.path, name))
+        assert stored(made, name) == []
+        system.wait_for(lambda n=n: len(stored(made, trash)) == n, "it is in Trash")
+        assert data in stored(made, trash)
+    assert trash == "Trash" or not os.path.exists(made.path + "/Trash")
+
+
 class TestAServerInTheWay:
     def test_offline_and_not_here(self, seeded, mount):
         """What is not here cannot be taken along; what is, can, and is deleted there later."""

@@ -665,6 +665,36 @@ static void test_expunge_of_a_file(Bed *bed, gconstpointer data)
     assert_keys(bed, uid, "d:one");
 }
 
+/* What is here alone goes where the job says; without that it goes for good. */
+static void test_expunge_of_what_is_here(Bed *bed, gconstpointer data)
+{
+    static const char *const targets[] = {"INBOX/Bin", NULL};
+
+    for (guint i = 0; i < G_N_ELEMENTS(targets); i++) {
+        guint32 uid = add(bed, "u:one", 10);
+        g_autoptr(Job) job = new_job(bed, JOB_EXPUNGE, uid);
+        g_autofree char *bin = g_build_filename(bed->root, "INBOX", "Bin", NULL);
+        g_autofree char *place = g_build_filename(bin, "new", NULL);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GDir) dir = NULL;
+        guint n = 0;
+
+        put_here(bed, uid, "A: b\n\n");
+        pop3_inbox_forget(bed->ledger, uid, POP3_HERE);
+        job->change->target = g_strdup(targets[i]);
+        g_assert_true(run(bed, job, &error));
+        g_assert_no_error(error);
+        g_assert_true(first(job)->is_done);
+        assert_keys(bed, uid, "");
+        dir = g_dir_open(place, 0, &error);
+        g_assert_no_error(error);
+        while (g_dir_read_name(dir))
+            n++;
+        g_assert_cmpuint(n, ==, 1);
+    }
+    assert_owed(bed, 0);
+}
+
 /* Who fails is told once, and waits; until it is over. */
 static void test_turns(Bed *bed, gconstpointer data)
 {
@@ -878,6 +908,7 @@ int main(int argc, char **argv)
     ADD("move-with-a-vague-one", test_move_with_a_vague_one);
     ADD("expunge-on-a-full-disk", test_expunge_on_a_full_disk);
     ADD("expunge-of-a-file", test_expunge_of_a_file);
+    ADD("expunge-of-what-is-here", test_expunge_of_what_is_here);
     ADD("turns", test_turns);
     ADD("flags", test_flags);
     ADD("away", test_away);
