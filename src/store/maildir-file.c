@@ -2,7 +2,9 @@
  *
  *     D \Draft   F \Flagged   P $Forwarded ("passed")   R \Answered   S \Seen   T \Deleted
  *
- * Other letters are others' (Dovecot keeps keywords as a to z) and stay as they are.
+ * Other letters are others' (Dovecot keeps keywords as a to z) and stay as they are.  So does
+ * ",U=n" in the base, mbsync's number of the message: it gives and changes these by renaming, and
+ * the message is the same.
  */
 #include "store/maildir.h"
 
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #define INFO ":2,"
+#define NUMBER ",U="
 
 static const struct {
     char letter;
@@ -66,15 +69,28 @@ void maildir_file_free(MaildirFile *file)
     g_free(file);
 }
 
+/* The octets of ",U=123" at @p; 0 where there is nothing like it. */
+static gsize length_of_number(const char *p)
+{
+    gsize n = g_str_has_prefix(p, NUMBER) ? strspn(p + strlen(NUMBER), "0123456789") : 0;
+    gsize length = strlen(NUMBER) + n;
+
+    return n > 0 && strchr(",:", p[length]) ? length : 0; /* strchr() finds the end, too */
+}
+
 char *maildir_file_base(const char *name)
 {
     GString *base = g_string_new(NULL);
 
-    for (const char *p = name; *p && *p != ':'; p++)
-        if (*p == '\r' || *p == '\n')
+    for (const char *p = name; *p && *p != ':';) {
+        gsize skipped = p > name ? length_of_number(p) : 0;
+
+        if (skipped == 0 && (*p == '\r' || *p == '\n'))
             g_string_append_printf(base, "%%%02X", (guint)*p);
-        else
+        else if (skipped == 0)
             g_string_append_c(base, *p);
+        p += MAX(skipped, 1);
+    }
     return g_string_free(base, FALSE);
 }
 

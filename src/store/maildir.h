@@ -41,8 +41,8 @@ MaildirFile *maildir_file_parse(const char *name, gboolean is_new);
 void maildir_file_free(MaildirFile *file); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MaildirFile, maildir_file_free)
 
-/* The part of @name that does not change; a line end in it, which no key can have, is escaped.  The
- * caller owns it. */
+/* The part of @name that does not change: without flags, and without mbsync's ",U=n"; a line end in
+ * it, which no key can have, is escaped.  The caller owns it. */
 char *maildir_file_base(const char *name);
 /* The name in cur/ of what is called @name now: other flags; letters that are not ours (Dovecot's
  * keywords) stay.  The caller owns it. */

@@ -41,11 +41,14 @@ static void test_file_names(void)
         {"123.a.host", TRUE, "123.a.host", 0, FALSE},
         {"123.a.host:2,", FALSE, "123.a.host", 0, FALSE},
         {"123.a.host:2,FS", FALSE, "123.a.host", MESSAGE_FLAGGED | MESSAGE_SEEN, FALSE},
-        {"x,S=12,U=5:2,DFPRSTab", FALSE, "x,S=12,U=5",
+        {"x,S=12,U=5:2,DFPRSTab", FALSE, "x,S=12",
          MESSAGE_DRAFT | MESSAGE_FLAGGED | MESSAGE_ANSWERED | MESSAGE_SEEN | MESSAGE_DELETED,
          TRUE},
         {"x:2,FS", TRUE, "x", MESSAGE_FLAGGED, FALSE},
         {"x:1,FS", FALSE, "x", 0, FALSE},
+        {"x,U=5,S=12,U=:2,S", FALSE, "x,S=12,U=", MESSAGE_SEEN, FALSE},
+        {"x,U=5", TRUE, "x", 0, FALSE},
+        {"x,U=5a,UX=1,U=6,U=7", TRUE, "x,U=5a,UX=1", 0, FALSE},
         {"a\nb:2,S", FALSE, "a%0Ab", MESSAGE_SEEN, FALSE},
     };
     static const char *const bad[] = {"", ".hidden", ":2,S", "."};
