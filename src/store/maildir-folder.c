@@ -6,6 +6,7 @@
  */
 #include "store/maildir-internal.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/limits.h"
 
@@ -260,22 +261,28 @@ static gboolean copy_octets(int from, guint64 size, int to, GError **error)
     return TRUE;
 }
 
-/* Whole, dated and synced in tmp/. */
-static gboolean write_tmp(MaildirFolder *folder, const char *name,
-                          const MaildirDelivery *delivery, GError **error)
+/* Whole and synced in tmp/; -1 on failure. */
+static int write_tmp(MaildirFolder *folder, const char *name, const MaildirDelivery *delivery,
+                     GError **error)
 {
     autofd int fd = io_open_at(folder->tmp, name, O_WRONLY | O_CREAT | O_EXCL, 0600, error);
-    const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = delivery->date}};
 
     if (fd < 0)
-        return FALSE;
-    if (copy_octets(delivery->fd, delivery->size, fd, error) &&
-        (futimens(fd, times) == 0 ||
-         mail_fail_errno(error, errno, "cannot set the date of a message")) &&
-        io_fsync(fd, error))
-        return TRUE;
+        return -1;
+    if (copy_octets(delivery->fd, delivery->size, fd, error) && io_fsync(fd, error))
+        return steal_fd(&fd);
     (void)unlinkat(folder->tmp, name, 0);
-    return FALSE;
+    return -1;
+}
+
+/* Out of tmp/ only: whoever tidies that up goes by the date, and an old one there is of a delivery
+ * that was given up.  No fsync of its own, for the folder's follows; and the ledger has the date,
+ * too. */
+static void set_date(int fd, gint64 date)
+{
+    const struct timespec times[] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = date}};
+
+    (void)futimens(fd, times);
 }
 
 static MaildirFile *put_delivery(MaildirFolder *folder, const MaildirDelivery *delivery,
@@ -283,18 +290,21 @@ static MaildirFile *put_delivery(MaildirFolder *folder, const MaildirDelivery *d
 {
     g_autofree char *base = maildir_file_unique(), *name = NULL;
     gboolean is_new = delivery->flags == 0 && !delivery->is_passed;
+    autofd int fd = open_tmp(folder, error) ? write_tmp(folder, base, delivery, error) : -1;
 
-    if (!open_tmp(folder, error) || !write_tmp(folder, base, delivery, error)) {
+    if (fd < 0) {
         g_prefix_error(error, "cannot deliver into %s: ", folder->wire);
         return NULL;
     }
     name = is_new ? g_strdup(base)
                   : maildir_file_rename(base, delivery->flags, delivery->is_passed);
+    FAULT("maildir-written");
     if (!maildir_rename(folder->tmp, base, is_new ? folder->new : folder->cur, name)) {
         mail_fail_errno(error, errno, "cannot deliver into %s", folder->wire);
         (void)unlinkat(folder->tmp, base, 0);
         return NULL;
     }
+    set_date(fd, delivery->date);
     note_changed(folder, is_new);
     return maildir_file_parse(name, is_new);
 }
