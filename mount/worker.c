@@ -8,6 +8,7 @@
 #include "mount/sandbox.h"
 
 #include "base/error.h"
+#include "base/io.h"
 #include "cli/cli.h"
 
 #include <signal.h>
@@ -57,10 +58,11 @@ static void allow_endpoint(SandboxRules *rules, const Endpoint *endpoint)
 static void allow_folder(SandboxRules *rules, char *base, const char *id)
 {
     g_autofree char *folder = g_build_filename(base, id, NULL);
+    g_autoptr(GError) error = NULL;
 
     g_free(base);
-    if (g_mkdir_with_parents(folder, 0700) < 0)
-        g_warning("cannot create %s", folder);
+    if (!io_make_dirs(folder, &error))
+        g_warning("%s", error->message);
     sandbox_allow_write(rules, folder);
 }
 

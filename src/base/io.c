@@ -29,15 +29,48 @@ int io_open_at(int dir_fd, const char *name, int flags, mode_t mode, GError **er
     return fd;
 }
 
+/* A directory that we may not read, or of a file system that syncs none, is as durable as it
+ * gets. */
+static gboolean sync_dir(const char *path, GError **error)
+{
+    autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 || fsync(fd) == 0 || errno == EINVAL ||
+           mail_fail_errno(error, errno, "cannot make the directory %s durable", path);
+}
+
+static gboolean make_dir(const char *path, GError **error)
+{
+    g_autofree char *above = g_path_get_dirname(path);
+
+    if (mkdir(path, 0700) < 0)
+        return errno == EEXIST ||
+               mail_fail_errno(error, errno, "cannot create the directory %s", path);
+    if (sync_dir(path, error) && sync_dir(above, error))
+        return TRUE;
+    (void)rmdir(path);
+    return FALSE;
+}
+
+gboolean io_make_dirs(const char *path, GError **error)
+{
+    g_autofree char *above = NULL;
+    struct stat st;
+
+    if (stat(path, &st) == 0)
+        return S_ISDIR(st.st_mode) ||
+               mail_fail_errno(error, ENOTDIR, "cannot create the directory %s", path);
+    above = g_path_get_dirname(path);
+    return (g_str_equal(above, path) || io_make_dirs(above, error)) && make_dir(path, error);
+}
+
 int io_open_dir(const char *path, GError **error)
 {
     autofd int fd = -1;
     struct stat st;
 
-    if (g_mkdir_with_parents(path, 0700) < 0) {
-        mail_fail_errno(error, errno, "cannot create the directory %s", path);
+    if (!io_make_dirs(path, error))
         return -1;
-    }
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || fstat(fd, &st) < 0) {
         mail_fail_errno(error, errno, "cannot open the directory %s", path);

@@ -22,7 +22,12 @@ static inline int steal_fd(int *fd)
 /* openat(2) below @dir_fd (or AT_FDCWD), always with O_CLOEXEC | O_NOFOLLOW.  -1 on failure. */
 int io_open_at(int dir_fd, const char *name, int flags, mode_t mode, GError **error);
 
-/* Opens the directory @path, creating it (and its parents) with 0700.  Refuses a directory that
+/* Creates the directory @path, and those above it, with 0700 where they are missing; each is
+ * durable when it returns.  One that cannot be made durable is removed again, so that the next
+ * attempt does not take it for one that is. */
+gboolean io_make_dirs(const char *path, GError **error);
+
+/* Opens the directory @path, creating it as io_make_dirs() does.  Refuses a directory that
  * belongs to somebody else or that others may write to.  -1 on failure. */
 int io_open_dir(const char *path, GError **error);
 

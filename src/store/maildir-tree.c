@@ -337,10 +337,8 @@ MaildirTree *maildir_tree_open(const char *path, gboolean creates, GError **erro
     MaildirTree *tree;
     int fd;
 
-    if (creates && g_mkdir_with_parents(path, 0700) < 0) {
-        mail_fail_errno(error, errno, "cannot create the folder %s", path);
+    if (creates && !io_make_dirs(path, error))
         return NULL;
-    }
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         mail_fail_errno(error, errno, "cannot open the folder %s", path);

@@ -137,8 +137,10 @@ static void test_secret(void)
 
 static void test_files(void)
 {
-    g_autofree char *path = g_dir_make_tmp("mailfs-io-XXXXXX", NULL);
+    static const char *const made[] = {"a/b/c", "a/b", "a"};
+    g_autofree char *path = g_dir_make_tmp("mailfs-io-XXXXXX", NULL), *below = NULL;
     g_autoptr(GError) error = NULL;
+    struct stat st;
     autofd int dir = io_open_dir(path, &error), file = -1;
     g_autoptr(GBytes) bytes = NULL;
 
@@ -158,6 +160,19 @@ static void test_files(void)
     g_assert_cmpint(g_chmod(path, 0777), ==, 0);
     g_assert_cmpint(io_open_dir(path, &error), <, 0);
     g_assert_error(error, MAIL_ERROR, MAIL_ERROR_DENIED);
+    g_assert_cmpint(g_chmod(path, 0700), ==, 0);
+    below = g_build_filename(path, "a", "b", "c", NULL);
+    for (guint again = 0; again < 2; again++) {
+        g_clear_error(&error);
+        g_assert_true(io_make_dirs(below, &error));
+    }
+    g_assert_true(fstatat(dir, "a/b", &st, 0) == 0 && (st.st_mode & 07777) == 0700);
+    g_free(below);
+    below = g_build_filename(path, "f", "b", NULL);
+    g_assert_false(io_make_dirs(below, &error));
+    g_assert_nonnull(error);
+    for (guint i = 0; i < G_N_ELEMENTS(made); i++)
+        g_assert_cmpint(unlinkat(dir, made[i], AT_REMOVEDIR), ==, 0);
     g_assert_true(unlinkat(dir, "f", 0) == 0 && unlinkat(dir, "link", 0) == 0);
     g_assert_cmpint(g_rmdir(path), ==, 0);
 }
