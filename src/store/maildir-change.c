@@ -35,7 +35,7 @@ static int make_place(MaildirTree *tree, const char *place, GError **error)
         int next = -1;
 
         if (mkdirat(fd, *level, 0700) == 0) {
-            if (maildir_fsync_dir(fd, error))
+            if (maildir_fsync(fd, tree->has_failed, error))
                 next = maildir_open_place(fd, *level, error);
         } else if (errno == EEXIST) {
             next = maildir_open_place(fd, *level, error);
@@ -48,14 +48,14 @@ static int make_place(MaildirTree *tree, const char *place, GError **error)
     return steal_fd(&fd);
 }
 
-static gboolean make_parts(int fd, GError **error)
+static gboolean make_parts(const MaildirTree *tree, int fd, GError **error)
 {
     static const char *const parts[] = {"tmp", "new", "cur"};
 
     for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
         if (mkdirat(fd, parts[i], 0700) < 0 && errno != EEXIST)
             return mail_fail_errno(error, errno, "cannot create %s/", parts[i]);
-    return maildir_fsync_dir(fd, error);
+    return maildir_fsync(fd, tree->has_failed, error);
 }
 
 /* By this file the programs of Courier know a folder from a whole Maildir. */
@@ -77,7 +77,7 @@ gboolean maildir_tree_create(MaildirTree *tree, const char *wire, GError **error
         return mail_fail(error, MAIL_ERROR_EXISTS, "the folder %s is there already", wire);
     if (tree->layout == MAILDIR_PLUSPLUS && !g_str_equal(place, ".") && !mark_folder(fd, error))
         return FALSE;
-    if (!make_parts(fd, error))
+    if (!make_parts(tree, fd, error))
         return FALSE;
     g_hash_table_insert(tree->places, g_strdup(wire), g_strdup(place));
     return TRUE;
@@ -135,7 +135,7 @@ static gboolean has_folders_below(MaildirTree *tree, const char *wire, GError **
 }
 
 /* What cannot go brings back what went. */
-static gboolean remove_parts(int fd, const char *wire, GError **error)
+static gboolean remove_parts(const MaildirTree *tree, int fd, const char *wire, GError **error)
 {
     static const char *const parts[] = {"tmp", "new", "cur"};
 
@@ -145,7 +145,7 @@ static gboolean remove_parts(int fd, const char *wire, GError **error)
 
         if (failure == 0 || failure == ENOENT)
             continue;
-        (void)make_parts(fd, NULL);
+        (void)make_parts(tree, fd, NULL);
         if (failure == ENOTEMPTY || failure == EEXIST)
             return fail_not_empty(wire, error);
         return mail_fail_errno(error, failure, "cannot remove the folder %s", wire);
@@ -184,17 +184,17 @@ gboolean maildir_tree_delete(MaildirTree *tree, const char *wire, GError **error
     above = split_place(place, &name);
     parent = maildir_open_place(tree->fd, above, error);
     fd = parent < 0 ? -1 : maildir_open_place(parent, name, error);
-    if (fd < 0 || !has_only_own(fd, wire, error) || !remove_parts(fd, wire, error))
+    if (fd < 0 || !has_only_own(fd, wire, error) || !remove_parts(tree, fd, wire, error))
         return FALSE;
     remove_bookkeeping(fd);
     if (unlinkat(parent, name, AT_REMOVEDIR) < 0) {
         int failure = errno;
 
-        (void)make_parts(fd, NULL);
+        (void)make_parts(tree, fd, NULL);
         return mail_fail_errno(error, failure, "cannot remove the folder %s", wire);
     }
     g_hash_table_remove(tree->places, wire);
-    return maildir_fsync_dir(parent, error);
+    return maildir_fsync(parent, tree->has_failed, error);
 }
 
 /* -- Renaming ---------------------------------------------------------------------------------- */
@@ -210,7 +210,8 @@ static gboolean rename_place(MaildirTree *tree, const char *from, const char *to
         return FALSE;
     if (!maildir_rename(old_fd, old, new_fd, new))
         return mail_fail_errno(error, errno, "cannot rename the folder %s to %s", from, to);
-    return maildir_fsync_dir(new_fd, error) && maildir_fsync_dir(old_fd, error);
+    return maildir_fsync(new_fd, tree->has_failed, error) &&
+           maildir_fsync(old_fd, tree->has_failed, error);
 }
 
 /* In Maildir++ what lies below stands beside.  The folder itself goes last: who is interrupted, and

@@ -40,6 +40,7 @@ MaildirFolder *maildir_folder_open(MaildirTree *tree, const char *wire, GError *
         return NULL;
     folder = g_new0(MaildirFolder, 1);
     folder->wire = g_strdup(wire);
+    folder->has_failed = tree->has_failed;
     folder->cur = folder->new = folder->tmp = -1;
     folder->fd = maildir_open_place(tree->fd, place, error);
     if (folder->fd >= 0)
@@ -269,7 +270,8 @@ static int write_tmp(MaildirFolder *folder, const char *name, const MaildirDeliv
 
     if (fd < 0)
         return -1;
-    if (copy_octets(delivery->fd, delivery->size, fd, error) && io_fsync(fd, error))
+    if (copy_octets(delivery->fd, delivery->size, fd, error) &&
+        maildir_fsync(fd, folder->has_failed, error))
         return steal_fd(&fd);
     (void)unlinkat(folder->tmp, name, 0);
     return -1;
@@ -386,10 +388,10 @@ gboolean maildir_folder_remove(MaildirFolder *folder, const MaildirFile *file, G
 
 gboolean maildir_folder_flush(MaildirFolder *folder, GError **error)
 {
-    if (folder->is_new_changed && !maildir_fsync_dir(folder->new, error))
+    if (folder->is_new_changed && !maildir_fsync(folder->new, folder->has_failed, error))
         return FALSE;
     folder->is_new_changed = FALSE;
-    if (folder->is_cur_changed && !maildir_fsync_dir(folder->cur, error))
+    if (folder->is_cur_changed && !maildir_fsync(folder->cur, folder->has_failed, error))
         return FALSE;
     folder->is_cur_changed = FALSE;
     return TRUE;

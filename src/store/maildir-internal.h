@@ -18,6 +18,7 @@ struct MaildirTree {
     /* Wire name -> where it is below PATH, of what was listed: for names that do not come out of
      * their wire name ("Inbox", components that are no modified UTF-7). */
     GHashTable *places;
+    gboolean *has_failed; /* maildir_tree_note_failure(), or NULL */
 };
 
 struct MaildirFolder {
@@ -25,6 +26,7 @@ struct MaildirFolder {
     int fd;          /* of the folder itself */
     int cur, new, tmp; /* tmp -1 until it is needed */
     gboolean is_cur_changed, is_new_changed; /* since they were last flushed */
+    gboolean *has_failed; /* the tree's */
 };
 
 /* The directory @place below @dir_fd, level by level, following no symlink. */
@@ -39,7 +41,8 @@ gboolean maildir_is_maildir(int fd);
 GPtrArray *maildir_read_names(int fd, guchar only, GError **error);
 /* maildir_folder_tidy() of the folder that is open as @fd. */
 void maildir_tidy(int fd);
-/* fsync(2) of a directory, where the file system has that. */
-gboolean maildir_fsync_dir(int fd, GError **error);
+/* fsync(2) of a file or a directory, where the file system has that.  A failure is noted in
+ * *@has_failed, unless that is NULL: it must not be tried again (J6). */
+gboolean maildir_fsync(int fd, gboolean *has_failed, GError **error);
 /* rename(2) that replaces nothing.  FALSE with errno. */
 gboolean maildir_rename(int from_fd, const char *from, int to_fd, const char *to);

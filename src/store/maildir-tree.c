@@ -6,6 +6,7 @@
  */
 #include "store/maildir-internal.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/limits.h"
 #include "client/imap-name.h"
@@ -83,10 +84,20 @@ GPtrArray *maildir_read_names(int fd, guchar only, GError **error)
     return NULL;
 }
 
-gboolean maildir_fsync_dir(int fd, GError **error)
+gboolean maildir_fsync(int fd, gboolean *has_failed, GError **error)
 {
-    return fsync(fd) == 0 || errno == EINVAL ||
-           mail_fail_errno(error, errno, "cannot make a folder durable");
+    int errnum = EIO;
+
+    if (!FAULT_FAILS("fsync-maildir")) {
+        if (fsync(fd) == 0 || errno == EINVAL)
+            return TRUE;
+        errnum = errno;
+    }
+    if (has_failed)
+        *has_failed = TRUE;
+    return mail_fail(error, MAIL_ERROR_CACHE,
+                     "fsync failed: %s; what was written may not be on the disk: look at it "
+                     "(dmesg), then unmount and mount again", g_strerror(errnum));
 }
 
 gboolean maildir_rename(int from_fd, const char *from, int to_fd, const char *to)
@@ -350,6 +361,11 @@ MaildirTree *maildir_tree_open(const char *path, gboolean creates, GError **erro
     tree->places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     tree->layout = find_layout(tree);
     return tree;
+}
+
+void maildir_tree_note_failure(MaildirTree *tree, gboolean *has_failed)
+{
+    tree->has_failed = has_failed;
 }
 
 void maildir_tree_free(MaildirTree *tree)

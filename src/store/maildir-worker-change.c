@@ -136,7 +136,8 @@ gboolean maildir_worker_deliver(MaildirWorker *worker, const char *wire,
                      .delivery = delivery,
                      .keywords = delivery->is_passed ? MESSAGE_PASSED : NULL};
 
-    if (!maildir_worker_open(worker, error) || !deliver(worker, &letter, error))
+    if (!maildir_worker_open(worker, error) || !maildir_worker_may_change(worker, error) ||
+        !deliver(worker, &letter, error))
         return FALSE;
     *ret_uid = letter.uid;
     *ret_uidvalidity = letter.uidvalidity;
@@ -153,7 +154,7 @@ gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 ui
     MaildirState *state;
     MaildirFile *file;
 
-    if (!maildir_worker_open(worker, error))
+    if (!maildir_worker_open(worker, error) || !maildir_worker_may_change(worker, error))
         return FALSE;
     folder = maildir_worker_enter(worker, wire, 0, &state, error);
     if (!folder)

@@ -32,6 +32,7 @@ struct MaildirWorker {
     char *account, *path, *ledger_dir, *charset_fallback; /* of params */
 
     MaildirTree *tree; /* NULL: not open */
+    gboolean has_failed; /* an fsync of something in the tree, ever: nothing is changed any more */
     int ledger_fd;     /* -1: not yet */
     GHashTable *states; /* wire -> MaildirState */
     GHashTable *uidvalidities; /* wire -> of the ledgers that were opened in this run */

@@ -150,6 +150,8 @@ gboolean maildir_worker_open(MaildirWorker *worker, GError **error)
             return FALSE;
     }
     worker->tree = maildir_tree_open(worker->params.path, worker->params.creates, &failure);
+    if (worker->tree)
+        maildir_tree_note_failure(worker->tree, &worker->has_failed);
     if (worker->tree && settle_empty(worker, &failure))
         return TRUE;
     close_tree(worker);
@@ -366,9 +368,19 @@ gboolean maildir_worker_pause(MaildirWorker *worker, const Job *job, GError **er
 
 /* -- Jobs -------------------------------------------------------------------------------------- */
 
+gboolean maildir_worker_may_change(const MaildirWorker *worker, GError **error)
+{
+    return !worker->has_failed ||
+           mail_fail(error, MAIL_ERROR_READONLY,
+                     "%s takes no changes until it is mounted again: the disk failed to keep what "
+                     "was written to its folders (an fsync failed; dmesg may say why)",
+                     worker->params.account);
+}
+
 gboolean maildir_worker_run(MaildirWorker *worker, Job *job, GError **error)
 {
-    if (!maildir_worker_open(worker, error))
+    if (!maildir_worker_open(worker, error) ||
+        (job->change && job->kind != JOB_FIND && !maildir_worker_may_change(worker, error)))
         return FALSE;
     switch (job->kind) {
     case JOB_LIST:

@@ -56,8 +56,13 @@ MaildirTree *maildir_worker_tree(MaildirWorker *worker);
  *   FETCH    EVENT_BODY_*: each item is whole or failed when it returns
  *
  * and job->change is answered for those that change.  Errors as for any backend: OFFLINE, GONE,
- * EXISTS, NOTEMPTY, DENIED, READONLY, NOSPACE, INVALID; CACHE when a flush failed. */
+ * EXISTS, NOTEMPTY, DENIED, READONLY, NOSPACE, INVALID; CACHE when a flush failed, and READONLY
+ * from then on (maildir_worker_may_change()). */
 gboolean maildir_worker_run(MaildirWorker *worker, Job *job, GError **error);
+
+/* FALSE with READONLY after an fsync(2) of a file or folder failed, until the worker's end: the
+ * kernel may have dropped what it could not write, and another fsync would say that all is well. */
+gboolean maildir_worker_may_change(const MaildirWorker *worker, GError **error);
 
 /* A SYNC is going on. */
 gboolean maildir_worker_is_listing(const MaildirWorker *worker);

@@ -63,6 +63,9 @@ typedef enum { MAILDIR_FS, MAILDIR_PLUSPLUS } MaildirLayout;
  * MAILDIR_FS; otherwise that is GONE, for a disk that is not mounted must not look like an empty
  * mailbox. */
 MaildirTree *maildir_tree_open(const char *path, gboolean creates, GError **error);
+/* From now on *@has_failed becomes TRUE when an fsync(2) in the tree fails.  Borrowed, for as long
+ * as there is the tree or one of its folders. */
+void maildir_tree_note_failure(MaildirTree *tree, gboolean *has_failed);
 void maildir_tree_free(MaildirTree *tree); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MaildirTree, maildir_tree_free)
 

@@ -418,6 +418,8 @@ gboolean pop3_local_run(MaildirWorker *worker, Job *job, gboolean *ret_is_passed
         leave_out_inbox(job);
     if (!is_inbox(job->wire))
         return maildir_worker_run(worker, job, error);
+    if (job->change && job->kind != JOB_FIND && !maildir_worker_may_change(worker, error))
+        return FALSE;
     if (!is_of_this_ledger(worker, job, error))
         return FALSE;
     switch (job->kind) {
