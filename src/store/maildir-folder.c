@@ -287,8 +287,8 @@ static void set_date(int fd, gint64 date)
     (void)futimens(fd, times);
 }
 
-static MaildirFile *put_delivery(MaildirFolder *folder, const MaildirDelivery *delivery,
-                                 GError **error)
+MaildirFile *maildir_folder_put(MaildirFolder *folder, const MaildirDelivery *delivery,
+                                GError **error)
 {
     g_autofree char *base = maildir_file_unique(), *name = NULL;
     gboolean is_new = delivery->flags == 0 && !delivery->is_passed;
@@ -314,7 +314,7 @@ static MaildirFile *put_delivery(MaildirFolder *folder, const MaildirDelivery *d
 MaildirFile *maildir_folder_deliver(MaildirFolder *folder, const MaildirDelivery *delivery,
                                     GError **error)
 {
-    g_autoptr(MaildirFile) file = put_delivery(folder, delivery, error);
+    g_autoptr(MaildirFile) file = maildir_folder_put(folder, delivery, error);
 
     if (!file || !maildir_folder_flush(folder, error))
         return NULL;
@@ -330,7 +330,7 @@ static MaildirFile *copy_by_octets(MaildirFolder *from, const MaildirFile *file,
     if (fd < 0)
         return NULL;
     delivery.fd = fd;
-    return put_delivery(to, &delivery, error);
+    return maildir_folder_put(to, &delivery, error);
 }
 
 MaildirFile *maildir_folder_copy(MaildirFolder *from, const MaildirFile *file, MaildirFolder *to,

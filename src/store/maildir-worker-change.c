@@ -78,33 +78,52 @@ static gboolean run_in_folder(MaildirWorker *worker, Job *job,
 
 /* -- APPEND ------------------------------------------------------------------------------------ */
 
+/* Some that go into one folder. */
 typedef struct {
     const char *wire;
-    const MaildirDelivery *delivery;
-    const char *keywords;
-    guint32 uid, uidvalidity, uidnext_then; /* answered */
-} Letter;
+    MaildirDelivery *deliveries;
+    guint n;
+    const char *keywords; /* of each; or NULL: what is_passed says */
+    guint32 uidvalidity, uidnext_then; /* answered */
+} Post;
 
-static gboolean deliver(MaildirWorker *worker, Letter *letter, GError **error)
+static gboolean put_one(MaildirWorker *worker, MaildirFolder *folder, MaildirState *state,
+                        MaildirDelivery *delivery, const char *keywords, GError **error)
+{
+    LedgerEntry entry = {.flags = delivery->flags,
+                         .keywords = !keywords && delivery->is_passed ? MESSAGE_PASSED : keywords,
+                         .date = delivery->date};
+    MaildirFile *file = maildir_folder_put(folder, delivery, error);
+
+    delivery->uid = file ? maildir_worker_arrived(worker, state, file, &entry, error) : 0;
+    return delivery->uid != 0;
+}
+
+/* Those before one that cannot be delivered are, and have their UIDs. */
+static gboolean deliver(MaildirWorker *worker, Post *post, GError **error)
 {
     MaildirState *state;
-    g_autoptr(MaildirFolder) folder = maildir_worker_enter(worker, letter->wire, 0, &state, error);
-    LedgerEntry entry = {.flags = letter->delivery->flags,
-                         .keywords = letter->keywords,
-                         .date = letter->delivery->date};
-    MaildirFile *file;
+    g_autoptr(MaildirFolder) folder = maildir_worker_enter(worker, post->wire, 0, &state, error);
+    g_autoptr(GError) refused = NULL;
+    guint n = 0;
 
     if (!folder)
         return FALSE;
-    letter->uidvalidity = ledger_uidvalidity(state->ledger);
-    letter->uidnext_then = ledger_uidnext(state->ledger);
+    post->uidvalidity = ledger_uidvalidity(state->ledger);
+    post->uidnext_then = ledger_uidnext(state->ledger);
     maildir_worker_begin_own(folder, state);
-    file = maildir_folder_deliver(folder, letter->delivery, error);
-    if (!file)
-        return FALSE;
-    letter->uid = maildir_worker_arrived(worker, state, file, &entry, error);
+    while (n < post->n &&
+           put_one(worker, folder, state, &post->deliveries[n], post->keywords, &refused))
+        n++;
     maildir_worker_end_own(folder, state);
-    return letter->uid != 0 && ledger_flush(state->ledger, error);
+    if (!maildir_folder_flush(folder, error) || !ledger_flush(state->ledger, error)) {
+        while (n-- > 0)
+            post->deliveries[n].uid = 0;
+        return FALSE;
+    }
+    if (refused)
+        g_propagate_error(error, g_steal_pointer(&refused));
+    return n == post->n;
 }
 
 gboolean maildir_worker_append(MaildirWorker *worker, Job *job, GError **error)
@@ -117,30 +136,42 @@ gboolean maildir_worker_append(MaildirWorker *worker, Job *job, GError **error)
         .flags = change->flags,
         .is_passed = message_has_keyword(change->keywords, MESSAGE_PASSED),
     };
-    Letter letter = {.wire = job->wire, .delivery = &delivery, .keywords = change->keywords};
+    Post post = {
+        .wire = job->wire, .deliveries = &delivery, .n = 1, .keywords = change->keywords};
 
     change->was_sent = TRUE;
-    if (!deliver(worker, &letter, error))
+    if (!deliver(worker, &post, error))
         return FALSE;
-    change->uid = letter.uid;
-    change->uidvalidity = letter.uidvalidity;
-    change->uidnext_then = letter.uidnext_then;
+    change->uid = delivery.uid;
+    change->uidvalidity = post.uidvalidity;
+    change->uidnext_then = post.uidnext_then;
     return TRUE;
+}
+
+gboolean maildir_worker_deliver_all(MaildirWorker *worker, const char *wire, GArray *deliveries,
+                                    guint32 *ret_uidvalidity, GError **error)
+{
+    Post post = {.wire = wire, .deliveries = (MaildirDelivery *)(gpointer)deliveries->data,
+                 .n = deliveries->len};
+    gboolean ok;
+
+    if (!maildir_worker_open(worker, error) || !maildir_worker_may_change(worker, error))
+        return FALSE;
+    ok = deliver(worker, &post, error);
+    *ret_uidvalidity = post.uidvalidity;
+    return ok;
 }
 
 gboolean maildir_worker_deliver(MaildirWorker *worker, const char *wire,
                                 const MaildirDelivery *delivery, guint32 *ret_uid,
                                 guint32 *ret_uidvalidity, GError **error)
 {
-    Letter letter = {.wire = wire,
-                     .delivery = delivery,
-                     .keywords = delivery->is_passed ? MESSAGE_PASSED : NULL};
+    g_autoptr(GArray) one = g_array_new(FALSE, FALSE, sizeof(MaildirDelivery));
 
-    if (!maildir_worker_open(worker, error) || !maildir_worker_may_change(worker, error) ||
-        !deliver(worker, &letter, error))
+    g_array_append_vals(one, delivery, 1);
+    if (!maildir_worker_deliver_all(worker, wire, one, ret_uidvalidity, error))
         return FALSE;
-    *ret_uid = letter.uid;
-    *ret_uidvalidity = letter.uidvalidity;
+    *ret_uid = g_array_index(one, MaildirDelivery, 0).uid;
     return TRUE;
 }
 

@@ -73,6 +73,11 @@ gboolean maildir_worker_deliver(MaildirWorker *worker, const char *wire,
                                 const MaildirDelivery *delivery, guint32 *ret_uid,
                                 guint32 *ret_uidvalidity, GError **error);
 
+/* The same of each of @deliveries (of MaildirDelivery, whose uid is the answer), with one sync of
+ * the folder for all.  FALSE: from the first that could not be delivered on, none was. */
+gboolean maildir_worker_deliver_all(MaildirWorker *worker, const char *wire, GArray *deliveries,
+                                    guint32 *ret_uidvalidity, GError **error);
+
 /* As maildir_worker_deliver(), of a message that the ledger has already, without a file: it gets
  * one.  GONE for an unknown UID; one that has a file is fine. */
 gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 uid, int fd,

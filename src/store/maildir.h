@@ -120,12 +120,16 @@ typedef struct {
     gint64 date;     /* becomes the file's mtime */
     guint16 flags;   /* none at all, and not passed: it goes to new/ */
     gboolean is_passed;
+    guint32 uid;     /* the worker's answer: 0 where it was not delivered */
 } MaildirDelivery;
 
 /* tmp/, fsync, rename, fsync of the folder: there whole and durable, or not at all.  Returns the
  * new file (maildir_file_base() of its name is its base). */
 MaildirFile *maildir_folder_deliver(MaildirFolder *folder, const MaildirDelivery *delivery,
                                     GError **error);
+/* The same, not durable before maildir_folder_flush(). */
+MaildirFile *maildir_folder_put(MaildirFolder *folder, const MaildirDelivery *delivery,
+                                GError **error);
 /* The same message in another folder, under a new base: a link where the file system allows it,
  * else a copy with the same mtime; flags are kept, and whether it is new.  Not durable before
  * maildir_folder_flush(@to). */

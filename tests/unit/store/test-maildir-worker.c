@@ -664,6 +664,40 @@ static void test_from_outside(Place *place, gconstpointer data)
     g_assert_error(error, MAIL_ERROR, MAIL_ERROR_GONE);
 }
 
+/* One sync for all, and those before the one that fails are there. */
+static void test_deliver_all(Place *place, gconstpointer data)
+{
+    static const char text[] = "Subject: x\r\n\r\n";
+    g_autoptr(Job) octets = new_job(JOB_APPEND, "Box");
+    g_autoptr(GArray) deliveries = g_array_new(FALSE, TRUE, sizeof(MaildirDelivery));
+    g_autoptr(GError) error = NULL;
+    guint32 uidvalidity, expected[] = {1, 2, 0, 0};
+    guint64 size;
+
+    put_three(place);
+    fill_octets(octets, text);
+    for (guint i = 0; i < G_N_ELEMENTS(expected); i++) {
+        MaildirDelivery delivery = {
+            .fd = octets->change->fd, .size = i == 2 ? 1000 : strlen(text), .date = 5};
+
+        g_array_append_val(deliveries, delivery);
+    }
+    g_assert_false(maildir_worker_deliver_all(place->worker, "Box", deliveries, &uidvalidity,
+                                              &error));
+    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_CACHE);
+    g_clear_error(&error);
+    for (guint i = 0; i < G_N_ELEMENTS(expected); i++)
+        g_assert_cmpuint(g_array_index(deliveries, MaildirDelivery, i).uid, ==, expected[i]);
+    restart(place);
+    for (guint32 uid = 1; uid <= 2; uid++) {
+        autofd int fd = maildir_worker_open_message(place->worker, "Box", uid, &size, &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpuint(size, ==, strlen(text));
+    }
+    g_assert_cmpint(maildir_worker_open_message(place->worker, "Box", 3, &size, NULL), ==, -1);
+}
+
 /* -- Watching ---------------------------------------------------------------------------------- */
 
 /* What is told of changes, sorted. */
@@ -756,6 +790,7 @@ int main(int argc, char **argv)
     ADD("mailboxes", test_mailboxes);
     ADD("rename-keeps-others", test_rename_keeps_others);
     ADD("from-outside", test_from_outside);
+    ADD("deliver-all", test_deliver_all);
     ADD("watch", test_watch);
     return g_test_run();
 }
