@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -312,6 +313,33 @@ def test_names_and_numbers_stay(account, mount, empties_cache):
     assert len(after) == len(before) + 1
 
 
+def test_mbsync_numbers_a_message(account, mount):
+    """It gives ",U=n" by renaming, and other ones later: the message is who it was."""
+    name = names(mount)[1]
+    assert mount.run("flag", mount.path + "/INBOX/" + name, "+flagged", "+work").returncode == 0
+    known = states(mount, "INBOX")
+    root = account.path("INBOX")
+
+    def rename(pattern, replacement):
+        for sub in ("cur", "new"):
+            for old in os.listdir(os.path.join(root, sub)):
+                new = re.sub(pattern, replacement, old, count=1)
+                os.rename(os.path.join(root, sub, old), os.path.join(root, sub, new))
+        mount.run("sync", mount.path + "/INBOX")
+
+    for n, (pattern, replacement) in enumerate([(r"(:|$)", r",U=7\1"), (r",U=7", r",U=1234")]):
+        rename(pattern, replacement)
+        for _ in range(2):
+            assert states(mount, "INBOX") == known
+            assert "work" in flags_of(mount, "INBOX/" + name)
+            if n:
+                mount.restart().online()
+    assert mount.run("flag", mount.path + "/INBOX/" + name, "-flagged").returncode == 0
+    assert sum(",U=1234" in file for sub in ("cur", "new")
+               for file in os.listdir(os.path.join(root, sub))) == 4
+    assert states(mount, "INBOX") == known
+
+
 def test_an_unchanged_folder_is_not_read_again(account, mount):
     mount.stop()
     for part in ("new", "cur"):  # what changed a moment ago is looked at again
@@ -424,6 +452,52 @@ def test_killed(binary, folder, name):
     last = {point.partition(":")[0]: point for point in points}
     for n, point in enumerate(last.values()):
         run_killed(binary, os.path.join(folder, "run%d" % n), mutation, point)
+
+
+@pytest.fixture
+def faulty(binary, folder, account, judge):
+    account.deliver(mail.numbered(0), date=mail.EPOCH)
+    account.ensure("Box")
+    mounted = faults.FaultyMount(binary, folder, account.keys())
+    mounted.start().online()
+    mounted.wait_listed("INBOX", 1)
+    yield mounted
+    mounted.kill()
+
+
+def test_what_lies_in_tmp_is_of_today(account, faulty):
+    """Whatever the message's date is: who finds an old file there takes it away."""
+    local_file = os.path.join(faulty.folder, "old.eml")
+    with open(local_file, "wb") as f:
+        f.write(LF)
+    os.utime(local_file, (mail.EPOCH, mail.EPOCH))
+    faulty.ask("maildir-written")
+    subprocess.run(["cp", "-p", local_file, faulty.path + "/Box/"], check=False)
+    assert faulty.has_died("maildir-written")
+    tmp = os.path.join(account.path("Box"), "tmp")
+    name, = os.listdir(tmp)
+    assert time.time() - os.stat(os.path.join(tmp, name)).st_mtime < 3600
+    faulty.ask("")
+    faulty.start().online()
+    system.wait_for(lambda: len(names(faulty, "Box")) == 1, "it is delivered all the same")
+
+
+def test_a_failed_fsync(account, judge, faulty):
+    """Nothing is changed any more, and it is said why; reading goes on; the next mount is well."""
+    name, = names(faulty)
+    path = faulty.path + "/INBOX/" + name
+    faulty.ask("fsync-maildir=error")
+    refused(errno.EIO, os.rename, path, faulty.path + "/Box/" + name)
+    faulty.ask("")
+    for change in (lambda: os.rename(path, faulty.path + "/Box/" + name), lambda: os.unlink(path),
+                   lambda: os.mkdir(faulty.path + "/Other")):
+        refused(errno.EROFS, change)
+    assert "takes no changes until it is mounted again" in faulty.log()
+    assert faulty.read("INBOX/" + name) == mail.numbered(0)
+    assert judge.data("INBOX") == [mail.numbered(0)], "the source was not removed"
+    faulty.restart().online()
+    os.rename(path, faulty.path + "/Box/" + name)
+    assert mail.numbered(0) in judge.data("Box") and judge.data("INBOX") == []
 
 
 WRITER = r"""
