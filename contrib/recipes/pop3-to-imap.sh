@@ -8,6 +8,10 @@
 #
 # The target is a directory for this alone; it is made.  Nothing is removed before "remove", and
 # that removes only what is the same on both sides.  MAILFS: the program, if it is not in PATH.
+#
+# What is removed has been read, so that the old account's Trash gets it: a second copy on this
+# machine, until that is emptied.  With delete=expunge for the old account there is none; a plain mv
+# from mount to mount, which copies and removes, is the same in this.
 set -eu
 
 usage() {

@@ -72,9 +72,9 @@ typedef struct {
 
     guint max_connections; /* 0: as connections= says */
 
-    /* TRUE for mailboxes from which messages can only be removed for good, by a removal that is
-     * noted and carried out later (EVENT_OWED): a Trash would mean to fetch them all first.
-     * NULL: there are none. */
+    /* TRUE for mailboxes whose messages are removed by EXPUNGE alone, which notes it and is carried
+     * out later (EVENT_OWED): the backend itself puts into Trash what is here, for with a MOVE all
+     * that is removed would have to be fetched first.  NULL: there are none. */
     gboolean (*removes_later)(const char *wire);
     /* How many removals are noted in @state_dir, of an account that was not started; whose lock the
      * caller has.  0 where that cannot be read.  NULL: there are none. */

@@ -411,8 +411,11 @@ static void ask_move(Change *change, const char *trash)
 
 static void ask_expunge(Change *change)
 {
+    Job *job = change_expunge_job(change);
+
+    job->change->is_move = create_old(change)->new_uid != 0;
     change->stage = ASK_EXPUNGE;
-    change_submit(change, change_expunge_job(change));
+    change_submit(change, job);
 }
 
 /* When there is none, or the one that we know was removed by another client. */

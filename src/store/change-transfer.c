@@ -146,6 +146,7 @@ void transfer_ask_expunge(Change *change)
 {
     Job *job = change_expunge_job(change);
 
+    job->change->is_move = TRUE;
     for (guint i = 0; i < job->change->messages->len; i++) {
         ChangeMessage *each = &g_array_index(job->change->messages, ChangeMessage, i);
         const Message *message = change_message(change, change_find_uid(change, each->uid));

@@ -92,7 +92,8 @@ typedef struct {
                        * have to be made; NULL: that goes for good, too */
     guint32 target_uidvalidity; /* COPY: of the target as it was known; 0: any */
     gboolean is_move; /* COPY: UID MOVE where the server has it; otherwise it only copies, and
-                       * did_move says so */
+                       * did_move says so.  EXPUNGE: the end of that: they are over there, so that
+                       * a backend which has a Trash of its own need put nothing into it */
     guint16 flags_removed;  /* FLAGS */
     char *keywords_removed; /* FLAGS */
     MailboxVerb verb;

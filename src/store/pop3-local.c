@@ -4,6 +4,9 @@
  * are set, and removals noted, for those here; for those that have a file the Maildir worker does
  * it.  Messages leave for other folders from their file, or from the cache.  Who needs the
  * server is passed on.
+ *
+ * What is removed and has its octets here leaves for Trash, likewise, before its removal is noted;
+ * only what was never fetched goes for good, as all of it does with delete=expunge.
  */
 #include "store/pop3-internal.h"
 #include "base/error.h"
@@ -13,6 +16,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static gboolean is_inbox(const char *wire)
 {
@@ -29,15 +33,43 @@ static ChangeMessage *nth(const Job *job, guint i)
     return &g_array_index(job->change->messages, ChangeMessage, i);
 }
 
-/* -- The Maildir worker for those that have a file --------------------------------------------- */
+/* -- Some of a job's messages ------------------------------------------------------------------ */
 
-/* Which of them: all, those that are owed to the server as well, or the others. */
-typedef enum { ANY, IS_OWED, IS_LOCAL } Files;
+typedef gboolean (*IsMeant)(const Ledger *ledger, const Job *job, const ChangeMessage *message);
 
-static gboolean is_among(const Ledger *ledger, guint32 uid, Files which)
+typedef struct {
+    GArray *all;    /* of ChangeMessage */
+    GArray *places; /* of guint: where in there the job's are */
+} Whole;
+
+/* The job is about those alone until whole_again(), and what comes of them is in the job's. */
+static Whole narrow(Job *job, const Ledger *ledger, IsMeant is_meant)
 {
-    return has_file(ledger, uid) &&
-           (which == ANY || (ledger_key(ledger, uid, POP3_OWED) != NULL) == (which == IS_OWED));
+    Whole whole = {job->change->messages, g_array_new(FALSE, FALSE, sizeof(guint))};
+    GArray *some = g_array_new(FALSE, TRUE, sizeof(ChangeMessage));
+
+    for (guint i = 0; i < whole.all->len; i++) {
+        const ChangeMessage *each = &g_array_index(whole.all, ChangeMessage, i);
+
+        if (each->is_done || !is_meant(ledger, job, each))
+            continue;
+        g_array_append_val(some, *each);
+        g_array_append_val(whole.places, i);
+    }
+    job->change->messages = some;
+    return whole;
+}
+
+static void whole_again(Job *job, Whole *whole)
+{
+    GArray *some = job->change->messages;
+
+    for (guint i = 0; i < some->len; i++)
+        g_array_index(whole->all, ChangeMessage, g_array_index(whole->places, guint, i)) =
+            g_array_index(some, ChangeMessage, i);
+    job->change->messages = whole->all;
+    g_array_unref(whole->places);
+    g_array_unref(some);
 }
 
 /* One that could be removed here alone, and would be back with the next list. */
@@ -47,32 +79,23 @@ static gboolean must_stay(const Ledger *ledger, const Job *job, guint32 uid)
            ledger_key(ledger, uid, POP3_VAGUE);
 }
 
-/* Runs @job for these messages alone; what came of them is in @job's. */
-static gboolean run_files(MaildirWorker *worker, Job *job, Files which, GError **error)
+static gboolean is_file(const Ledger *ledger, const Job *job, const ChangeMessage *message)
 {
-    Ledger *ledger = pop3_inbox(worker, error);
-    g_autoptr(GArray) all = job->change->messages;
-    GArray *files = g_array_new(FALSE, TRUE, sizeof(ChangeMessage));
-    g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(guint));
-    gboolean ok = ledger != NULL;
+    return has_file(ledger, message->uid) && !must_stay(ledger, job, message->uid);
+}
 
-    for (guint i = 0; ok && i < all->len; i++) {
-        const ChangeMessage *each = &g_array_index(all, ChangeMessage, i);
+/* The Maildir worker does it for those that have a file. */
+static gboolean run_files(MaildirWorker *worker, Job *job, GError **error)
+{
+    const Ledger *ledger = pop3_inbox(worker, error);
+    gboolean ok;
+    Whole whole;
 
-        if (each->is_done || !is_among(ledger, each->uid, which) ||
-            must_stay(ledger, job, each->uid))
-            continue;
-        g_array_append_val(files, *each);
-        g_array_append_val(places, i);
-    }
-    job->change->messages = files;
-    if (ok && files->len > 0)
-        ok = maildir_worker_run(worker, job, error);
-    for (guint i = 0; i < places->len; i++)
-        g_array_index(all, ChangeMessage, g_array_index(places, guint, i)) =
-            g_array_index(files, ChangeMessage, i);
-    job->change->messages = g_steal_pointer(&all);
-    g_array_unref(files);
+    if (!ledger)
+        return FALSE;
+    whole = narrow(job, ledger, is_file);
+    ok = job->change->messages->len == 0 || maildir_worker_run(worker, job, error);
+    whole_again(job, &whole);
     return ok;
 }
 
@@ -101,41 +124,115 @@ static gboolean set_flags(MaildirWorker *worker, Job *job, GError **error)
                          keywords);
     }
     job->change->was_sent = TRUE;
-    return ledger_flush(ledger, error) && run_files(worker, job, ANY, error);
+    return ledger_flush(ledger, error) && run_files(worker, job, error);
+}
+
+/* -- To another folder ------------------------------------------------------------------------- */
+
+enum { AT_ONCE = 64 }; /* descriptors that are open at the same time */
+
+/* The message as a delivery from the cache; FALSE when it is not there. */
+static gboolean open_cached(Pop3Backend *backend, const Job *job, const LedgerEntry *entry,
+                            const ChangeMessage *message, gboolean must_be_whole,
+                            MaildirDelivery *ret_delivery)
+{
+    autofd int fd = message->item ? disk_open_sound_body(backend->params.disk, job->mailbox,
+                                                         message->item, NULL)
+                                  : -1;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return FALSE;
+    if (must_be_whole && !pop3_is_whole(fd, (guint64)st.st_size, entry->size, NULL))
+        return FALSE; /* perhaps the server gives all of it now */
+    *ret_delivery = (MaildirDelivery){
+        .fd = steal_fd(&fd),
+        .size = (guint64)st.st_size,
+        .date = entry->date,
+        .flags = entry->flags,
+        .is_passed = message_has_keyword(entry->keywords, MESSAGE_PASSED),
+    };
+    return TRUE;
+}
+
+/* Those at @places of the job, which are done then.  The descriptors are closed. */
+static gboolean deliver_some(MaildirWorker *worker, Job *job, GArray *deliveries, GArray *places,
+                             GError **error)
+{
+    gboolean ok = TRUE;
+
+    if (deliveries->len > 0) {
+        job->change->was_sent = TRUE;
+        ok = maildir_worker_deliver_all(worker, job->change->target, deliveries,
+                                        &job->change->uidvalidity, error);
+    }
+    for (guint i = 0; i < deliveries->len; i++) {
+        const MaildirDelivery *each = &g_array_index(deliveries, MaildirDelivery, i);
+        ChangeMessage *message = nth(job, g_array_index(places, guint, i));
+
+        (void)close(each->fd);
+        message->target_uid = each->uid;
+        message->is_done = each->uid != 0;
+    }
+    g_array_set_size(deliveries, 0);
+    g_array_set_size(places, 0);
+    return ok;
+}
+
+/* Of those without a file, what the cache has goes to the job's target, durably, and is done: one
+ * sync of that folder for many.  @must_be_whole: not what is shorter than the server says. */
+static gboolean deliver_cached(MaildirWorker *worker, Pop3Backend *backend, Job *job,
+                               gboolean must_be_whole, GError **error)
+{
+    g_autoptr(GArray) deliveries = g_array_new(FALSE, TRUE, sizeof(MaildirDelivery));
+    g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(guint));
+
+    for (guint i = 0; i < job->change->messages->len; i++) {
+        const Ledger *ledger = pop3_inbox(worker, NULL); /* others were asked for meanwhile */
+        const ChangeMessage *message = nth(job, i);
+        const LedgerEntry *entry = ledger ? ledger_find_uid(ledger, message->uid) : NULL;
+        MaildirDelivery delivery;
+
+        if (entry && !message->is_done && !has_file(ledger, message->uid) &&
+            !must_stay(ledger, job, message->uid) &&
+            open_cached(backend, job, entry, message, must_be_whole, &delivery)) {
+            g_array_append_val(deliveries, delivery);
+            g_array_append_val(places, i);
+        }
+        if (deliveries->len == AT_ONCE && !deliver_some(worker, job, deliveries, places, error))
+            return FALSE;
+    }
+    return deliver_some(worker, job, deliveries, places, error);
+}
+
+/* Durable over there: here it may go. */
+static gboolean forget_sources(MaildirWorker *worker, Pop3Backend *backend, Job *job,
+                               GError **error)
+{
+    Ledger *ledger = pop3_inbox(worker, error);
+
+    if (!ledger)
+        return FALSE;
+    for (guint i = 0; i < job->change->messages->len; i++) {
+        const ChangeMessage *message = nth(job, i);
+
+        if (job->change->is_move && message->is_done && message->target_uid &&
+            !pop3_inbox_doom(backend, ledger, message->uid, error))
+            return FALSE;
+    }
+    job->change->did_move = job->change->is_move;
+    FAULT("pop3-copied");
+    if (!pop3_inbox_promise(backend, ledger, error)) {
+        for (guint i = 0; i < job->change->messages->len; i++)
+            if (job->change->is_move && pop3_inbox_shows(ledger, nth(job, i)->uid))
+                nth(job, i)->is_done = FALSE;
+        return FALSE;
+    }
+    pop3_owe(backend);
+    return TRUE;
 }
 
 /* -- EXPUNGE ----------------------------------------------------------------------------------- */
-
-static void post_changed(const Pop3Backend *backend, const char *wire)
-{
-    Event *event = event_new(EVENT_CHANGED, NULL);
-
-    event->wire = g_strdup(wire);
-    maildir_backend_post(backend->local, event);
-}
-
-/* What exists here alone goes where rm puts things; the folder is made if need be. */
-static gboolean run_trash(MaildirWorker *worker, Pop3Backend *backend, Job *job, GError **error)
-{
-    const char *trash = job->change->target;
-    g_autoptr(GError) exists = NULL;
-    gboolean ok;
-
-    if (!maildir_worker_open(worker, error))
-        return FALSE;
-    if (!maildir_tree_create(maildir_worker_tree(worker), trash, &exists) &&
-        !mail_error_is(exists, MAIL_ERROR_EXISTS)) {
-        g_propagate_error(error, g_steal_pointer(&exists));
-        return FALSE;
-    }
-    job->kind = JOB_COPY;
-    job->change->is_move = TRUE;
-    ok = run_files(worker, job, IS_LOCAL, error);
-    job->kind = JOB_EXPUNGE;
-    post_changed(backend, "");
-    post_changed(backend, trash);
-    return ok;
-}
 
 /* Only what still is what the one who asked saw. */
 static gboolean is_same(const LedgerEntry *entry, const ChangeMessage *message)
@@ -173,28 +270,9 @@ static gboolean doom_all(Pop3Backend *backend, Ledger *ledger, Job *job, gboolea
     return ok;
 }
 
-static gboolean has_local(MaildirWorker *worker, const Job *job)
-{
-    const Ledger *ledger = pop3_inbox(worker, NULL);
-
-    for (guint i = 0; ledger && i < job->change->messages->len; i++)
-        if (!nth(job, i)->is_done && is_among(ledger, nth(job, i)->uid, IS_LOCAL) &&
-            !must_stay(ledger, job, nth(job, i)->uid))
-            return TRUE;
-    return FALSE;
-}
-
-/* A copy of what is removed from the server is removed with it; what is here alone goes to Trash,
- * if delete= says so. */
-static gboolean remove_files(MaildirWorker *worker, Pop3Backend *backend, Job *job, GError **error)
-{
-    if (!job->change->target)
-        return run_files(worker, job, ANY, error);
-    return run_files(worker, job, IS_OWED, error) &&
-           (!has_local(worker, job) || run_trash(worker, backend, job, error));
-}
-
-static gboolean expunge(MaildirWorker *worker, Pop3Backend *backend, Job *job, GError **error)
+/* Each is noted as owed; a file goes with it. */
+static gboolean remove_for_good(MaildirWorker *worker, Pop3Backend *backend, Job *job,
+                                GError **error)
 {
     Ledger *ledger = pop3_inbox(worker, error);
     g_autoptr(GError) refused = NULL;
@@ -210,12 +288,128 @@ static gboolean expunge(MaildirWorker *worker, Pop3Backend *backend, Job *job, G
     }
     FAULT("pop3-doomed");
     pop3_owe(backend);
-    if (has_files && !remove_files(worker, backend, job, error))
+    if (has_files && !run_files(worker, job, error))
         return FALSE;
     if (ok)
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&refused));
     return FALSE;
+}
+
+/* -- Trash ------------------------------------------------------------------------------------- */
+
+static void post_changed(const Pop3Backend *backend, const char *wire)
+{
+    Event *event = event_new(EVENT_CHANGED, NULL);
+
+    event->wire = g_strdup(wire);
+    maildir_backend_post(backend->local, event);
+}
+
+static gboolean make_trash(MaildirWorker *worker, Pop3Backend *backend, const char *trash,
+                           GError **error)
+{
+    g_autoptr(GError) exists = NULL;
+
+    if (!maildir_worker_open(worker, error))
+        return FALSE;
+    if (maildir_tree_create(maildir_worker_tree(worker), trash, &exists)) {
+        post_changed(backend, "");
+        return TRUE;
+    }
+    if (mail_error_is(exists, MAIL_ERROR_EXISTS))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&exists));
+    return FALSE;
+}
+
+/* The target is Trash, where delete= wants it; and what was moved is over there. */
+static gboolean goes_to_trash(const Job *job)
+{
+    return job->change->target && !job->change->is_move && !is_inbox(job->change->target);
+}
+
+/* Not what cannot be removed from the server: it would be in both. */
+static gboolean may_go_to_trash(const Ledger *ledger, const Job *job,
+                                const ChangeMessage *message)
+{
+    const LedgerEntry *entry = ledger_find_uid(ledger, message->uid);
+
+    return entry && pop3_inbox_shows(ledger, message->uid) && is_same(entry, message) &&
+           !must_stay(ledger, job, message->uid);
+}
+
+/* What is left then.  A file that did not get there stays. */
+static gboolean goes_for_good(const Ledger *ledger, const Job *job, const ChangeMessage *message)
+{
+    return !has_file(ledger, message->uid) || must_stay(ledger, job, message->uid);
+}
+
+/* Whether there is anything to put there: without, none is made. */
+static gboolean has_octets(MaildirWorker *worker, Pop3Backend *backend, const Job *job)
+{
+    const Ledger *ledger = pop3_inbox(worker, NULL);
+
+    for (guint i = 0; ledger && i < job->change->messages->len; i++) {
+        const ChangeMessage *message = nth(job, i);
+        autofd int fd = -1;
+
+        if (has_file(ledger, message->uid))
+            return TRUE;
+        if (message->item)
+            fd = disk_open_body(backend->params.disk, job->mailbox, message->item, NULL);
+        if (fd >= 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* As a move, of what has its octets here: from its file, or from the cache. */
+static gboolean move_to_trash(MaildirWorker *worker, Pop3Backend *backend, Job *job,
+                              GError **error)
+{
+    const char *trash = job->change->target;
+    g_autoptr(GError) failure = NULL;
+    gboolean ok;
+
+    if (!has_octets(worker, backend, job))
+        return TRUE;
+    if (!make_trash(worker, backend, trash, error))
+        return FALSE;
+    job->kind = JOB_COPY;
+    job->change->is_move = TRUE;
+    ok = run_files(worker, job, &failure) &&
+         deliver_cached(worker, backend, job, FALSE, &failure);
+    FAULT("pop3-trashed");
+    ok = forget_sources(worker, backend, job, ok ? error : NULL) && ok;
+    if (failure)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    job->kind = JOB_EXPUNGE;
+    job->change->is_move = FALSE;
+    post_changed(backend, trash);
+    return ok;
+}
+
+static gboolean expunge(MaildirWorker *worker, Pop3Backend *backend, Job *job, GError **error)
+{
+    const Ledger *ledger = pop3_inbox(worker, error);
+    gboolean ok;
+    Whole whole;
+
+    if (!ledger)
+        return FALSE;
+    if (!goes_to_trash(job))
+        return remove_for_good(worker, backend, job, error);
+    whole = narrow(job, ledger, may_go_to_trash);
+    ok = move_to_trash(worker, backend, job, error);
+    whole_again(job, &whole);
+    ledger = ok ? pop3_inbox(worker, error) : NULL;
+    if (!ledger)
+        return FALSE;
+    whole = narrow(job, ledger, goes_for_good);
+    ok = remove_for_good(worker, backend, job, error);
+    whole_again(job, &whole);
+    return ok;
 }
 
 /* -- COPY -------------------------------------------------------------------------------------- */
@@ -228,53 +422,19 @@ static gboolean has_vague(const Ledger *ledger, const Job *job)
     return FALSE;
 }
 
-/* From the cache; FALSE when it is not there, or cannot be delivered. */
-static gboolean copy_cached(MaildirWorker *worker, Pop3Backend *backend, Job *job,
-                            ChangeMessage *message)
+/* There are some that only the server has. */
+static gboolean is_left(MaildirWorker *worker, const Job *job)
 {
     const Ledger *ledger = pop3_inbox(worker, NULL);
-    const LedgerEntry *entry = ledger ? ledger_find_uid(ledger, message->uid) : NULL;
-    autofd int fd = entry && message->item
-                        ? disk_open_sound_body(backend->params.disk, job->mailbox, message->item,
-                                               NULL)
-                        : -1;
-    MaildirDelivery delivery = {.fd = fd};
-    struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return FALSE;
-    if (job->change->is_move && !pop3_is_whole(fd, (guint64)st.st_size, entry->size, NULL))
-        return FALSE; /* perhaps the server gives all of it now */
-    delivery.size = (guint64)st.st_size;
-    delivery.date = entry->date;
-    delivery.flags = entry->flags;
-    delivery.is_passed = message_has_keyword(entry->keywords, MESSAGE_PASSED);
-    job->change->was_sent = TRUE;
-    return maildir_worker_deliver(worker, job->change->target, &delivery, &message->target_uid,
-                                  &job->change->uidvalidity, NULL);
-}
+    for (guint i = 0; ledger && i < job->change->messages->len; i++) {
+        const ChangeMessage *message = nth(job, i);
 
-/* Durable over there: here it may go. */
-static gboolean forget_sources(MaildirWorker *worker, Pop3Backend *backend, Job *job,
-                               GError **error)
-{
-    Ledger *ledger = pop3_inbox(worker, error);
-
-    if (!ledger)
-        return FALSE;
-    for (guint i = 0; i < job->change->messages->len; i++) {
-        if (job->change->is_move && nth(job, i)->target_uid &&
-            !pop3_inbox_doom(backend, ledger, nth(job, i)->uid, error))
-            return FALSE;
+        if (!message->is_done && !has_file(ledger, message->uid) &&
+            !must_stay(ledger, job, message->uid) && pop3_inbox_shows(ledger, message->uid))
+            return TRUE;
     }
-    job->change->did_move = job->change->is_move;
-    FAULT("pop3-copied");
-    if (!pop3_inbox_promise(backend, ledger, error))
-        return FALSE;
-    for (guint i = 0; i < job->change->messages->len; i++)
-        nth(job, i)->is_done = nth(job, i)->is_done || nth(job, i)->target_uid != 0;
-    pop3_owe(backend);
-    return TRUE;
+    return FALSE;
 }
 
 /* FALSE when it has a file that was made of what is on the server, and of less than that. */
@@ -302,30 +462,18 @@ static gboolean has_whole_files(MaildirWorker *worker, const Job *job, GError **
 static gboolean copy(MaildirWorker *worker, Pop3Backend *backend, Job *job,
                      gboolean *ret_is_passed_on, GError **error)
 {
-    Ledger *ledger = pop3_inbox(worker, error);
+    gboolean ok;
 
-    if (!ledger)
+    if (!pop3_inbox(worker, error))
         return FALSE;
     if (job->change->is_move && !has_whole_files(worker, job, error))
         return FALSE;
-    for (guint i = 0; i < job->change->messages->len; i++) {
-        ChangeMessage *message = nth(job, i);
-
-        if (!ledger_find_uid(ledger, message->uid) || has_file(ledger, message->uid) ||
-            must_stay(ledger, job, message->uid))
-            continue;
-        if (!copy_cached(worker, backend, job, message))
-            *ret_is_passed_on = TRUE;
-        ledger = pop3_inbox(worker, error); /* other states were asked for meanwhile */
-        if (!ledger) {
-            *ret_is_passed_on = FALSE;
-            return FALSE;
-        }
-    }
-    if (!run_files(worker, job, ANY, error) || !forget_sources(worker, backend, job, error)) {
-        *ret_is_passed_on = FALSE;
+    /* What fails is tried from the server. */
+    (void)deliver_cached(worker, backend, job, job->change->is_move, NULL);
+    ok = run_files(worker, job, error);
+    if (!forget_sources(worker, backend, job, ok ? error : NULL) || !ok)
         return FALSE;
-    }
+    *ret_is_passed_on = is_left(worker, job);
     if (!*ret_is_passed_on)
         return !job->change->is_move || !has_vague(pop3_inbox(worker, NULL), job) ||
                pop3_inbox_refuse_move(error);

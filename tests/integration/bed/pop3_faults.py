@@ -156,6 +156,21 @@ def removed(world, n, answered):
     return not found or (not answered and found == {"server": 1, "INBOX": 1})
 
 
+def remove_read(world, n):
+    fetch(world, n)
+    remove(world, n)
+
+
+def thrown_away(world, n, answered):
+    """Answered: in Trash, and nowhere else.  Not answered: there or here, or both; a kill between
+    the two leaves one more in Trash."""
+    found = world.places(n)
+    if answered:
+        return found == {"Trash": 1}
+    assert found["INBOX"] + found["Trash"] > 0, "lost"
+    return found["INBOX"] <= 1 and found["Trash"] <= 2 and found["server"] == found["INBOX"]
+
+
 def move(world, n):
     name = world.known[n][0]
     os.rename(os.path.join(world.where, "INBOX", name), os.path.join(world.where, "Archive", name))
@@ -234,6 +249,7 @@ def carried(world, n, answered):
 
 CHANGES = [
     Change("rm", remove, removed, removes=True),
+    Change("rm-read", remove_read, thrown_away),
     Change("mv", move, moved),
     Change("fetched", fetch, fetched, keys={"pop3_keep": "fetched"}),
     Change("create", create, created, is_local=True),
