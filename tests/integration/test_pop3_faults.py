@@ -21,6 +21,7 @@ LAST_STRIDE = 9
 N_KILLS = 40 if ALL else 5
 NUMBERS = itertools.count()
 MET = set()  # names of points at which some change has died
+ONCE = {"create-trash-made:1"}  # what an account passes once; first in its world, then
 
 
 def world(binary, folder, n, change, **more):
@@ -110,4 +111,5 @@ def test_killed_at_each_step(binary, folder, change):
                 pop3_faults.killed_at(place, change, point)
                 MET.add(point.partition(":")[0])
             place.audit()
+    chosen = sorted(chosen, key=lambda point: point not in ONCE)
     side_by_side(some, [chosen[i::WORKERS] for i in range(WORKERS)])
