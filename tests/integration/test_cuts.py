@@ -97,7 +97,7 @@ def cut(position, *case):
 
 @pytest.mark.limit(7200 if ALL or SAMPLE > 3 else 300)
 @pytest.mark.parametrize("variant, name", CASES)
-def test_cut(binary, folder, servers, variant, name):
+def test_cut(binary, folder, servers, request, variant, name):
     case = (binary, folder, servers, variant, BY_NAME[name])
     passed = measure(*case)
     assert passed[proxy.UP] > 20 and passed[proxy.DOWN] > 20
@@ -106,6 +106,7 @@ def test_cut(binary, folder, servers, variant, name):
         stride = 1 if ALL else max(1, n // SAMPLE)
         first = NAMES.index(name) * 7 % stride  # not the same octets of all of them
         positions += [(direction, octet) for octet in range(first, n, stride)]
+    request.node.user_properties.append(("trials", len(positions)))
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         met = sum(pool.map(lambda position: cut(position, *case), positions))
     # What else goes over the wire meanwhile moves the end a little.

@@ -195,7 +195,7 @@ def unmet(points):
 @pytest.mark.limit(7200 if ALL else 300)
 @pytest.mark.parametrize("name", BY_NAME)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_killed(binary, folder, servers, variant, name):
+def test_killed(binary, folder, servers, request, variant, name):
     mutation = BY_NAME[name]
     case = (binary, folder, servers, variant, mutation)
     points = trace(*case)
@@ -206,6 +206,7 @@ def test_killed(binary, folder, servers, variant, name):
     after = all_of([(killed, *case, point, None) for point in chosen])
     again = [(killed, *case, first, second) for (first, _), passed in sorted(after.items())
              for second in unmet(passed)]
+    request.node.user_properties.append(("trials", len(chosen) + len(unique(again))))
     all_of(unique(again))
 
 

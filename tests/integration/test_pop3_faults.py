@@ -56,11 +56,12 @@ def positions(passed):
 
 @pytest.mark.limit(7200 if ALL else 240)
 @pytest.mark.parametrize("change", REMOTE, ids=lambda change: change.name)
-def test_cut(binary, folder, change):
+def test_cut(binary, folder, request, change):
     with world(binary, folder, 3, change) as first:
         passed = pop3_faults.measure(first, change)
     assert set(passed) == {proxy.UP, proxy.DOWN}
     places = positions(passed)
+    request.node.user_properties.append(("trials", len(places)))
     met = []
 
     def some(chosen):
@@ -91,7 +92,7 @@ def test_killed_at_any_moment(binary, folder, change):
 
 @pytest.mark.limit(7200 if ALL else 240)
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
-def test_killed_at_each_step(binary, folder, change):
+def test_killed_at_each_step(binary, folder, request, change):
     """Fault points are what the program was built with (-Dfaults=true)."""
     if not pop3_faults.is_faulty_build(binary):
         pytest.fail("the program has no fault points: configure it with -Dfaults=true",
@@ -102,6 +103,7 @@ def test_killed_at_each_step(binary, folder, change):
     chosen = points if ALL else list({point.partition(":")[0]: point for point in points
                                       if point.partition(":")[0] not in MET}.values())
     chosen = chosen or points[-1:]
+    request.node.user_properties.append(("trials", len(chosen)))
 
     def some(points):
         if not points:
