@@ -16,10 +16,9 @@
 #include <string.h>
 
 enum {
-    SHORT_LINGER_MS = 250,  /* after a look that found nothing */
-    STALE_MS = 10000,       /* so old a list may lack new mail */
+    SHORT_LINGER_MS = 250,     /* after a look that found nothing */
     FIRST_RETRY_MS = 2000,
-    LOGIN_PATIENCE_MS = 5000, /* a login that may be so soon is waited for */
+    LOGIN_PATIENCE_MS = 15000, /* a login that may be so soon is waited for */
     MAX_RETRY_SHIFT = 10,
 };
 
@@ -181,8 +180,6 @@ static void close_session(Pop3Backend *backend)
     if (!backend->session)
         return;
     count_traffic(backend);
-    backend->login_delay = pop3_session_login_delay(backend->session);
-    backend->next_login = deadline_in(backend->login_delay);
     g_clear_pointer(&backend->session, pop3_session_free);
     g_ptr_array_set_size(backend->slots, 0);
     g_hash_table_remove_all(backend->by_uid);
@@ -344,10 +341,14 @@ static gboolean open_session(Pop3Backend *backend, GError **error)
 
     backend->session = pop3_session_new(&params, &handler, backend);
     pop3_count(backend, "CONNECT", 1);
-    if (pop3_session_open(backend->session, error))
-        return TRUE;
-    close_session(backend);
-    return FALSE;
+    if (!pop3_session_open(backend->session, error)) {
+        close_session(backend);
+        return FALSE;
+    }
+    /* It counts from the +OK of the login (RFC 2449, 6.5), which was a moment ago. */
+    backend->login_delay = pop3_session_login_delay(backend->session);
+    backend->next_login = deadline_in(backend->login_delay);
+    return TRUE;
 }
 
 static void post_inbox_changed(Pop3Backend *backend)
@@ -403,14 +404,11 @@ static gboolean try_session(Pop3Backend *backend, gboolean *ret_has_news, GError
     return ok;
 }
 
-gboolean pop3_connect(Pop3Backend *backend, gboolean fresh, GError **error)
+gboolean pop3_connect(Pop3Backend *backend, gboolean for_sync, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     gboolean has_news = FALSE;
 
-    if (backend->session && fresh &&
-        (backend->was_synced || deadline_passed(backend->opened + STALE_MS * 1000LL)))
-        pop3_disconnect(backend);
     if (backend->session)
         return TRUE;
     if (!may_connect(backend, error))
@@ -427,7 +425,7 @@ gboolean pop3_connect(Pop3Backend *backend, gboolean fresh, GError **error)
     backend->linger = deadline_in_ms(SHORT_LINGER_MS);
     set_online(backend);
     /* What pop3-keep= has to take is found by a SYNC, too. */
-    if (!fresh && (has_news || backend->params.config->pop3_keep != CONFIG_POP3_KEEP_FOREVER))
+    if (!for_sync && (has_news || backend->params.config->pop3_keep != CONFIG_POP3_KEEP_FOREVER))
         post_inbox_changed(backend);
     return TRUE;
 }

@@ -138,9 +138,10 @@ gpointer pop3_thread_main(gpointer backend);
 gboolean pop3_is_stopping(Pop3Backend *backend);
 void pop3_count(Pop3Backend *backend, const char *command, guint n);
 
-/* A session with a list of the maildrop; @fresh: one that no SYNC has used yet.  OFFLINE, AUTH,
- * LOCKED at once while it is not time to try again; BUSY for LOGIN-DELAY. */
-gboolean pop3_connect(Pop3Backend *backend, gboolean fresh, GError **error);
+/* A session with a list of the maildrop: the one that is open, or another; what is new in its list
+ * is told, but not @for_sync, which is about to look.  OFFLINE, AUTH, LOCKED at once while it is
+ * not time to try again; LOGIN-DELAY is waited for a little, and else it is BUSY. */
+gboolean pop3_connect(Pop3Backend *backend, gboolean for_sync, GError **error);
 /* DELE of what is owed, QUIT. */
 void pop3_disconnect(Pop3Backend *backend);
 /* The session is broken, for @error: it is closed without QUIT. */

@@ -19,6 +19,7 @@
 
 enum {
     FLIGHT = EVENT_MAX_MESSAGES, /* headers in memory at a time */
+    STALE_SECONDS = 10,          /* so old a list may lack new mail */
 };
 
 static gint64 now(void)
@@ -444,14 +445,27 @@ static void fill_items(Pop3Sync *sync)
     }
 }
 
+/* Whether what the open session lists is too old: older than the question, if somebody asked; else
+ * when it has been looked at, or a while ago.  But where nobody is let in again so soon, that has
+ * to do: a new session would only keep out who wants to read. */
+static gboolean is_list_old(const Pop3Backend *backend, const Job *job)
+{
+    if (job->known.is_asked)
+        return TRUE;
+    if (!deadline_passed(backend->next_login))
+        return FALSE;
+    return backend->was_synced ||
+           deadline_passed(backend->opened + STALE_SECONDS * G_USEC_PER_SEC);
+}
+
 gboolean pop3_sync(Pop3Backend *backend, Job *job, GError **error)
 {
     Pop3Sync sync = {.backend = backend, .job = job};
     g_autoptr(GError) failure = NULL;
     gboolean ok;
 
-    if (job->known.is_asked) /* what an open session lists may be older than the question */
-        backend->was_synced = TRUE;
+    if (is_list_old(backend, job))
+        pop3_disconnect(backend);
     sync.has_server = pop3_connect(backend, TRUE, &failure);
     backend->was_synced = sync.has_server;
     if (!sync.has_server && !can_do_without(&sync)) {

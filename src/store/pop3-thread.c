@@ -59,18 +59,25 @@ static void serve(Pop3Backend *backend, Job *job)
     maildir_backend_done(backend->local, job, error);
 }
 
+/* How long a session is kept for who comes next.  Who lists a mailbox often reads in it then, and
+ * must not be locked out by that listing. */
+static gint64 linger_ms(const Pop3Backend *backend, JobKind served)
+{
+    gint64 ms = served == JOB_SYNC ? SHORT_LINGER_MS : LINGER_MS;
+
+    return MIN(MAX((gint64)backend->login_delay * 500, ms), LONG_LINGER_MS);
+}
+
 static void serve_all(Pop3Backend *backend)
 {
     static const JobRoles all = G_MAXUINT;
-    gint64 linger = MIN(MAX((gint64)backend->login_delay * 500, LINGER_MS), LONG_LINGER_MS);
     Job *job;
 
     while (!pop3_is_stopping(backend) && (job = job_queue_take(backend->queue, &all, 1, NULL))) {
-        gboolean is_look = job->kind == JOB_SYNC;
+        JobKind kind = job->kind;
 
         serve(backend, job);
-        backend->linger = MAX(backend->linger,
-                              deadline_in_ms(is_look ? SHORT_LINGER_MS : linger));
+        backend->linger = MAX(backend->linger, deadline_in_ms(linger_ms(backend, kind)));
     }
 }
 

@@ -229,6 +229,13 @@ class TestAServerThatIsBusy:
         assert len(scripted.refused) <= 2, scripted.refused
         assert mount.account()["state"] != "auth-failed"
 
+    def test_login_delay_and_reading(self, scripted, mounts):
+        """A listing does not lock out who reads what it has listed."""
+        scripted.login_delay = 60
+        mount = listed(mounts(scripted.keys(poll="1h")))
+        assert shown(mount) == sorted(numbered(*range(6)))
+        assert scripted.sessions == 1 and not scripted.refused
+
     def test_login_delay_and_poll(self, scripted, mounts):
         scripted.login_delay = 2
         mount = listed(mounts(scripted.keys(poll="1s")))
