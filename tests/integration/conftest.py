@@ -116,13 +116,14 @@ def judge(account):
 
 
 @pytest.fixture
-def maildrop(request, servers):
+def maildrop(request, servers, folder):
     """A fresh POP3 account behind a proxy, and poplib's eyes on it; on Dovecot, or as the test is
-    parametrized: full, poor, bare, cyrus."""
+    parametrized: full, poor, bare, cyrus, courier."""
     variant = getattr(request, "param", "full")
-    if variant == "cyrus" and cyrus.missing():
-        pytest.skip(cyrus.missing())
-    made = pop3_account.make(servers, variant)
+    for family in (courier, cyrus):
+        if family.__name__.endswith(variant) and family.missing():
+            pytest.skip(family.missing())
+    made = pop3_account.make(servers, variant, os.path.join(folder, variant))
     yield made
     made.close()
 

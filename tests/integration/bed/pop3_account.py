@@ -6,7 +6,7 @@ import poplib
 import re
 
 from . import account as accounts
-from . import cyrus, dovecot, mail, pop3_proxy, system
+from . import courier, cyrus, dovecot, mail, pop3_proxy, system
 
 poplib._MAXLINE = 1 << 24  # pylint: disable=protected-access
 WINDOW = 30  # commands on their way at once
@@ -144,10 +144,27 @@ class CyrusPop3Account(Pop3Account):
             self.imap.logout()
 
 
-def make(servers, variant):
-    """full: Dovecot; poor: without PIPELINING and TOP; bare: and without CAPA; cyrus."""
+class CourierPop3Account(Pop3Account):
+    """With a server of its own, in this folder."""
+
+    def __init__(self, folder):
+        super().__init__(courier.Pop3Server(folder), courier.PASSWORD)
+
+    def deliver(self, data, name="INBOX", flags="", date=None):
+        """As its own delivery would: what it sends has CR before each LF of the file."""
+        super().deliver(data.replace(b"\r\n", b"\n"), name, flags, date)
+
+    def close(self):
+        super().close()
+        self.server.stop()
+
+
+def make(servers, variant, folder):
+    """full: Dovecot; poor: without PIPELINING and TOP; bare: and without CAPA; cyrus; courier."""
     if variant == "cyrus":
         made = CyrusPop3Account(servers.get("cyrus"))
+    elif variant == "courier":
+        made = CourierPop3Account(folder)
     else:
         made = Pop3Account(servers.get("full"), dovecot.PASSWORD)
     made.pop3_proxy({"poor": {"PIPELINING", "TOP"},
