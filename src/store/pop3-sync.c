@@ -185,18 +185,18 @@ static Message *make_message(const Pop3Sync *sync, Ledger *ledger, Pop3Slot *slo
     return message;
 }
 
-/* Durable, then told. */
-static gboolean post_messages(const Pop3Sync *sync, Ledger *ledger, GPtrArray *messages,
+/* Durable, then told; the main thread gets the array, which no two threads share. */
+static gboolean post_messages(const Pop3Sync *sync, Ledger *ledger, GPtrArray **messages,
                               GError **error)
 {
     Event *event;
 
     if (!ledger_flush(ledger, error))
         return FALSE;
-    if (messages->len == 0)
+    if ((*messages)->len == 0)
         return TRUE;
     event = event_new(EVENT_MESSAGES, sync->job);
-    event->messages = g_ptr_array_ref(messages);
+    event->messages = g_steal_pointer(messages);
     post(sync, event);
     return TRUE;
 }
@@ -257,7 +257,7 @@ static gboolean tell_headers(const Pop3Sync *sync, GHashTable *headers, guint fi
         if (message)
             g_ptr_array_add(messages, message);
     }
-    ok = ok && post_messages(sync, ledger, messages, error);
+    ok = ok && post_messages(sync, ledger, &messages, error);
     maildir_backend_leave(sync->backend->local);
     return ok;
 }
@@ -290,7 +290,7 @@ static gboolean tell_unseen(const Pop3Sync *sync, GError **error)
         for (; entry && messages->len < FLIGHT; entry = ledger_next(ledger, entry->uid + 1))
             if (uid_set_contains(sync->unseen, entry->uid))
                 g_ptr_array_add(messages, message_of(entry));
-        ok = post_messages(sync, ledger, messages, error);
+        ok = post_messages(sync, ledger, &messages, error);
     }
     maildir_backend_leave(sync->backend->local);
     return ok;
@@ -364,7 +364,7 @@ static void tell_whole(const Pop3Sync *sync, MaildirWorker *worker, Pop3Slot *sl
         if (maildir_worker_keep(worker, POP3_INBOX, slot->uid, body_file_fd(file), size, &error))
             ledger = pop3_inbox(worker, &error);
         if (ledger)
-            (void)post_messages(sync, ledger, messages, &error);
+            (void)post_messages(sync, ledger, &messages, &error);
     }
     if (error)
         pop3_note(sync->backend, POP3_NOT_SHOWN, error);
