@@ -80,6 +80,7 @@ def environment(folder):
         "HOME": folder,
         "LC_ALL": "C.UTF-8",
         "G_DEBUG": "fatal-criticals",
+        "G_SLICE": "always-malloc",  # a sanitizer sees who has what, and until when
         "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=0",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         "LSAN_OPTIONS": "report_objects=1",
