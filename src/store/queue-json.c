@@ -72,7 +72,6 @@ static JsonObject *owed_entry(const Store *store)
     store_facts(store, &facts);
     entry->state = JOURNAL_PREP;
     entry->wire = g_strdup("INBOX");
-    entry->messages = g_array_new(FALSE, TRUE, sizeof(JournalMessage));
     g_array_set_size(entry->messages, store_queue_owed(store));
     entry->made = g_get_real_time() / G_USEC_PER_SEC;
     entry->reason = g_strdup(facts.link > LINK_ONLINE ? facts.reason : NULL);
