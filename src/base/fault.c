@@ -77,6 +77,19 @@ static unsigned long count(const char *asked, const char *name)
     return n;
 }
 
+/* A thread that waits is the fault. */
+static void hold(const char *name, char asked[MAX_ASKED])
+{
+    char first[MAX_ASKED];
+
+    memcpy(first, asked, MAX_ASKED);
+    note("fault", name);
+    while (strcmp(first, asked) == 0) {
+        usleep(2000);
+        read_asked(asked);
+    }
+}
+
 void fault_pass(const char *name)
 {
     char asked[MAX_ASKED];
@@ -88,6 +101,8 @@ void fault_pass(const char *name)
     how = asked_for(asked, name);
     if (strcmp(asked, "list") == 0)
         note("pass", name);
+    if (how && strcmp(how, "=hold") == 0)
+        hold(name, asked);
     if (!how || *how == '=')
         return;
     if (*how == ':')

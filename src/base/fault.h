@@ -6,6 +6,7 @@
  *   MAILFS_FAULT=NAME        _exit(86) at the first passing of FAULT("NAME"), on whatever thread
  *   MAILFS_FAULT=NAME:3      at the third
  *   MAILFS_FAULT=NAME=error  FAULT_FAILS("NAME") is TRUE, always
+ *   MAILFS_FAULT=NAME=hold   the thread waits there until @FILE asks for something else
  *   MAILFS_FAULT=list        no fault; the log gets a line "pass: NAME" at each passing
  *   MAILFS_FAULT=@FILE       one of these, as the first line of FILE says at that moment: a test
  *                            prepares what it needs, and only then asks.  Passings are counted
