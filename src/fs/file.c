@@ -517,6 +517,7 @@ static void note_version(Fs *fs, fuse_ino_t ino, const FsHandle *handle, const F
 
 static void read_file(fuse_req_t req, fuse_ino_t ino, FsHandle *handle, size_t size, off_t offset)
 {
+    g_autoptr(GError) error = NULL;
     Fs *fs = fs_of(req);
     FsNode node = {0};
 
@@ -526,10 +527,12 @@ static void read_file(fuse_req_t req, fuse_ino_t ino, FsHandle *handle, size_t s
         note_version(fs, ino, handle, &node);
         mark_seen(handle, &node);
     }
-    if (handle->local)
+    if (!handle->local)
+        read_message(req, handle, size, offset);
+    else if (local_fd(handle->local, &error) >= 0)
         reply_octets(req, handle->local->fd, local_size(handle->local), size, offset);
     else
-        read_message(req, handle, size, offset);
+        (void)fuse_reply_err(req, fs_errno(error, TRUE));
 }
 
 void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

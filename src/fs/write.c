@@ -278,6 +278,7 @@ static void run_copy(FsTask *task)
     fuse_req_t req;
     guint revision;
     gssize n;
+    int fd;
 
     if (!source->local) {
         if (!task->body)
@@ -287,9 +288,8 @@ static void run_copy(FsTask *task)
     }
     local = fs_handle_edit(task->fs, task->ino, task->handle, FALSE, &error);
     revision = local ? local->revision : 0;
-    n = local ? copy_octets(source->local ? source->local->fd : body_fd(source->body), local, task,
-                            &error)
-              : -1;
+    fd = source->local ? local_fd(source->local, &error) : body_fd(source->body);
+    n = local && fd >= 0 ? copy_octets(fd, local, task, &error) : -1;
     if (n < 0) {
         fs_task_fail(task, error);
         return;

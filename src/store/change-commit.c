@@ -2,7 +2,8 @@
  * that is refused.
  *
  * Sealing comes first; what cannot be sealed never gets into the journal.  What is refused for good
- * goes to lost+found, and out of its directory when its octets are there.
+ * goes to lost+found, and out of its directory when its octets are there; but not before the last
+ * one who writes has closed it, for he may still make a message of it, or room for it.
  */
 #include "store/change-create-internal.h"
 #include "base/error.h"
@@ -84,20 +85,60 @@ static void on_lost(const GError *failure, gpointer user)
     end_lost(change);
 }
 
+static void forget_entry(LocalFile *file, DiskBatch *batch)
+{
+    const GPtrArray *failed = file->store->failed;
+
+    for (guint i = failed->len; file->refused_entry && i > 0; i--)
+        if (((JournalEntry *)g_ptr_array_index(failed, i - 1))->id == file->refused_entry) {
+            change_forget_failed(file->store, i - 1, batch);
+            break;
+        }
+    file->refused_entry = 0;
+}
+
+void create_forget_refusal(LocalFile *file, DiskBatch *batch)
+{
+    forget_entry(file, batch);
+    g_clear_error(&file->refusal);
+}
+
+/* The queue has the last version that was refused. */
+static void note_refusal(Change *change, const Loss *loss)
+{
+    LocalFile *file = change->file;
+
+    g_clear_error(&file->refusal);
+    file->refusal = g_error_copy(loss->error);
+    file->refused = change->revision;
+    if (loss->is_sealed) {
+        DiskBatch *batch = disk_batch_new();
+
+        forget_entry(file, batch);
+        disk_submit(file->store->disk, batch, NULL, NULL);
+        file->refused_entry = change->entry->id;
+    }
+}
+
 /* Its octets go to lost+found, and when they are there, the file out of the directory; a scratch
- * file stays one, and so does a file of which a newer version is on its way.  Then the change
- * ends. */
+ * file stays one, and one that is being written, or of which a newer version is on its way, goes
+ * on.  Then the change ends. */
 static void lose(Change *change, int fd, const GError *error, gboolean is_sealed)
 {
     g_autofree char *folder = folder_of(change);
     const char *name = change->file ? change->file->name : change->entry->name;
     StageLost lost = {folder, name, error->message};
     Loss *loss = g_new(Loss, 1);
+    gboolean is_written;
 
     *loss = (Loss){g_error_copy(error), is_sealed};
     change->own = loss;
     change->own_free = loss_free;
-    if (was_scratch(change) || fd < 0)
+    is_written = change->file && !change->file->is_gone && change->file->n_writers > 0 &&
+                 !was_scratch(change);
+    if (is_written)
+        note_refusal(change, loss);
+    if (is_written || was_scratch(change) || fd < 0)
         end_lost(change);
     else
         stage_lose(change->store->disk, fd, &lost, on_lost, change);
@@ -110,6 +151,22 @@ void create_refuse(Change *change, const GError *error)
     lose(change, fd, error, TRUE);
 }
 
+static Change *new_change(LocalFile *file)
+{
+    Change *change = change_new(file->store, JOURNAL_CREATE, file->mailbox);
+
+    change->file = local_ref(file);
+    change->revision = file->revision;
+    change->entry->item = file->item;
+    change->entry->name = g_strdup(file->name);
+    return change;
+}
+
+void create_lose(LocalFile *file)
+{
+    lose(new_change(file), local_fd(file, NULL), file->refusal, FALSE);
+}
+
 /* -- Sealing ----------------------------------------------------------------------------------- */
 
 /* Nothing is in the journal yet: what could not be sealed ends here. */
@@ -120,7 +177,7 @@ static void not_sealed(Change *change, const GError *error)
 
     create_undo(change, error);
     if (is_no_message)
-        lose(change, change->file->fd, error, FALSE);
+        lose(change, local_fd(change->file, NULL), error, FALSE);
     else
         change_abandon(change, error);
 }
@@ -130,6 +187,7 @@ static void on_sealed(const StageSeal *seal, const GError *error, gpointer user)
     Change *change = user;
     JournalEntry *entry = change->entry;
 
+    local_end_seal(change->file, change->revision);
     if (error) {
         not_sealed(change, error);
         return;
@@ -149,17 +207,15 @@ static void on_sealed(const StageSeal *seal, const GError *error, gpointer user)
 
 static Change *begin_commit(Store *store, LocalFile *file)
 {
-    Change *change = change_new(store, JOURNAL_CREATE, file->mailbox);
+    Change *change = new_change(file);
 
-    change->file = local_ref(file);
-    change->revision = file->revision;
-    change->entry->item = file->item;
-    change->entry->name = g_strdup(file->name);
     change->entry->date = file->mtime ? file->mtime : file->written;
+    create_take_flags(change);
     if (file->twin_mailbox && file->twin_revision == file->revision)
         create_set_twin(change, file->twin_mailbox, file->twin_item);
     file->committing = file->revision;
-    stage_seal(store->disk, file->fd, on_sealed, change);
+    local_begin_seal(file);
+    stage_seal(store->disk, local_fd(file, NULL), on_sealed, change);
     return change;
 }
 

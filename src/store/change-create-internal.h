@@ -16,6 +16,9 @@ static inline JournalMessage *create_old(const Change *change)
     return entry->messages->len > 0 ? &g_array_index(entry->messages, JournalMessage, 0) : NULL;
 }
 
+/* What somebody set: the entry has it. */
+void create_take_flags(Change *change);
+
 /* -- change-commit.c --------------------------------------------------------------------------- */
 
 /* ChangeOps.undo: takes back what the directory shows. */

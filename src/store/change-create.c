@@ -167,6 +167,14 @@ static void set_flags(JournalEntry *entry, guint16 flags, const char *keywords)
     entry->keywords = g_strdup(keywords);
 }
 
+void create_take_flags(Change *change)
+{
+    const LocalFile *file = change->file;
+
+    if (file && file->is_flagged)
+        set_flags(change->entry, file->flags, file->is_passed ? MESSAGE_PASSED : NULL);
+}
+
 /* Flags, keywords and date are the old one's; what somebody set goes before. */
 static void inherit(Change *change, const Message *old)
 {
@@ -181,8 +189,7 @@ static void inherit(Change *change, const Message *old)
         set_flags(entry, old->flags & (guint16)~MESSAGE_DELETED, old->keywords);
         entry->date = old->date;
     }
-    if (file && file->is_flagged)
-        set_flags(entry, file->flags, file->is_passed ? MESSAGE_PASSED : NULL);
+    create_take_flags(change);
     if (file && file->mtime)
         entry->date = file->mtime;
 }
@@ -194,11 +201,11 @@ static gboolean wants_trash(Change *change, Mailbox *mailbox)
     return change_trash(change->store, mailbox, &missing) || missing;
 }
 
-static void fill_octets(const Change *change, Job *job)
+static void fill_octets(const Change *change, Job *job, GError **error)
 {
     const JournalEntry *entry = change->entry;
 
-    job->change->fd = stage_open(change->store->disk, entry->stage, NULL);
+    job->change->fd = stage_open(change->store->disk, entry->stage, error);
     job->change->size = entry->size;
     memcpy(job->change->sha256, entry->sha256, sizeof entry->sha256);
     job->change->message_id = g_strdup(entry->message_id);
@@ -212,15 +219,17 @@ static void ask_append(Change *change)
     Mailbox *mailbox = change_mailbox(change);
     const JournalMessage *old = create_old(change);
     Job *job = change_own_job(change, JOB_APPEND);
+    g_autoptr(GError) error = NULL, gone = NULL;
 
-    fill_octets(change, job);
-    if (job->change->fd < 0) {
-        g_autoptr(GError) error = NULL;
-
+    fill_octets(change, job, &error);
+    if (error) {
         job_free(job);
-        mail_fail(&error, MAIL_ERROR_CACHE, "the octets of %s are gone from the staging folder",
+        mail_fail(&gone, MAIL_ERROR_CACHE, "the octets of %s are gone from the staging folder",
                   change->entry->name);
-        change_refuse(change, NULL, error);
+        if (change_is_temporary(error))
+            change_postpone(change, error);
+        else
+            change_refuse(change, NULL, gone);
         return;
     }
     if (old && !change->has_lost_race && !wants_trash(change, mailbox))
@@ -306,7 +315,7 @@ static void ask_find(Change *change, guint purpose, guint32 uidnext)
     const Mailbox *mailbox = change_mailbox(change);
     Job *job = change_own_job(change, JOB_FIND);
 
-    fill_octets(change, job);
+    fill_octets(change, job, NULL);
     job->change->uidnext = MAX(uidnext, 1);
     if (mailbox)
         job->change->others = known_uids(mailbox, job->change->uidnext, change->entry->item);

@@ -116,6 +116,8 @@ void change_waiter_answer(StoreChange *waiter, const GError *error);
  * durable.  When the disk fails before anything was sent, the change is undone and refused. */
 void change_save(Change *change, DiskBatch *batch, void (*then)(Change *change));
 
+/* J6: @error may be that of a failed fsync; then the account takes no more changes. */
+void change_lose_faith(Store *store, const GError *error);
 /* Sets the state, saves, then submits @job, all in this order (J3); or, when the entry has that
  * state already, submits at once. */
 void change_send(Change *change, JournalState state, Job *job);
@@ -152,7 +154,7 @@ Message *change_message(const Change *change, const JournalMessage *message);
 
 /* Appends what is known of @message to the entry's messages. */
 void change_add_message(Change *change, const Message *message, guint64 new_item);
-/* Another change is about the same file: it is not this one's to drop. */
+/* Somebody writes to its file, or another change is about it: it is not this one's to drop. */
 gboolean change_shares_file(const Change *change);
 
 /* Changes, from store.c. */
@@ -181,6 +183,13 @@ void change_wait_for_turn(Change *change);
 /* Sees to it that what is due has its turn. */
 void change_schedule(Store *store);
 void store_changes_link(Store *store); /* the account's link has another state */
+
+/* -- change-commit.c --------------------------------------------------------------------------- */
+
+/* What was refused and has no writer any more: into lost+found, and out of its directory. */
+void create_lose(LocalFile *file);
+/* A later version was taken: the queue forgets the one that was refused while it was open. */
+void create_forget_refusal(LocalFile *file, DiskBatch *batch);
 
 /* -- change-arrive.c --------------------------------------------------------------------------- */
 
@@ -335,5 +344,8 @@ void local_put(const LocalFile *file, DiskBatch *batch); /* its row */
 gboolean local_fill(LocalFile *file, int fd, GError **error);
 /* The server has @revision of it now: it ends, or goes on as an EDIT of what is there. */
 void local_committed(LocalFile *file, DiskBatch *batch, guint revision);
+/* Its octets are copied from now on, until here again: what is written meanwhile goes elsewhere. */
+void local_begin_seal(LocalFile *file);
+void local_end_seal(LocalFile *file, guint revision);
 /* It is no more, whatever handles say; its row goes with @batch. */
 void local_drop(LocalFile *file, DiskBatch *batch);

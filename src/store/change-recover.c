@@ -123,6 +123,13 @@ static void lose(Store *store, JournalLocal *row, guint64 stage, const char *rea
     begin_lose(store, row, stage, &where);
 }
 
+/* What somebody set; later the entry has what it inherited. */
+static void take_flags(LocalFile *file, const JournalEntry *entry)
+{
+    if (entry->state == JOURNAL_PREP && (entry->flags || entry->keywords))
+        local_set_flags(file, entry->flags, entry->keywords != NULL);
+}
+
 /* Takes @row.  When the cache was lost, its mailbox is not known before the first LIST. */
 static void restore(Store *store, JournalLocal *row)
 {
@@ -149,6 +156,7 @@ static void restore(Store *store, JournalLocal *row)
     if (change) {
         change->file = local_ref(file);
         change->revision = file->committing = file->revision;
+        take_flags(file, change->entry);
     } else if (row->kind != LOCAL_SCRATCH) {
         store_change_forget(store_commit(store, file, NULL, NULL));
     }

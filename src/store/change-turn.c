@@ -92,13 +92,17 @@ static gboolean is_due(const Change *change)
  * other, so what is compared is bounded. */
 static Change *next_due(const Store *store)
 {
-    enum { LOOK_AT = 64 };
-    guint n = 0;
+    /* Each upload that is under way has its octets open. */
+    enum { LOOK_AT = 64, AT_WORK = 32 };
+    guint n = 0, n_at_work = 0;
 
     for (GList *link = store->changes; link && n < LOOK_AT; link = link->next) {
         Change *change = link->data;
 
         n += change->phase != CHANGE_AT_WORK;
+        n_at_work += change->phase == CHANGE_AT_WORK;
+        if (n_at_work == AT_WORK)
+            return NULL;
         if (is_due(change) && is_free(store, change))
             return change;
     }

@@ -107,7 +107,7 @@ void change_end(Change *change, const GError *error)
 /* -- The journal ------------------------------------------------------------------------------- */
 
 /* J6: what the disk did not take, it may have lost without saying so the next time. */
-static void lose_faith(Store *store, const GError *error)
+void change_lose_faith(Store *store, const GError *error)
 {
     if (store->write_failure || !mail_error_is(error, MAIL_ERROR_CACHE))
         return;
@@ -139,7 +139,7 @@ static void on_saved(const GError *error, gpointer user)
         then(change);
         return;
     }
-    lose_faith(change->store, error);
+    change_lose_faith(change->store, error);
     if (change->entry->state == JOURNAL_HALF) {
         change_postpone(change, error);
         return;
@@ -262,7 +262,7 @@ void store_changes_sent(Store *store, const Event *event)
 
 void change_abandon(Change *change, const GError *error)
 {
-    lose_faith(change->store, error);
+    change_lose_faith(change->store, error);
     g_message("%s: %s: %s", change->store->account->id, journal_kind_name(change->entry->kind),
               error->message);
     change_end(change, error);
@@ -383,10 +383,14 @@ void change_add_message(Change *change, const Message *message, guint64 new_item
 
 gboolean change_shares_file(const Change *change)
 {
+    const LocalFile *file = change->file;
+
+    if (file && (file->n_writers > 0 || file->revision != change->revision))
+        return TRUE;
     for (GList *link = change->store->changes; link; link = link->next) {
         const Change *other = link->data;
 
-        if (other != change && other->file && other->file == change->file)
+        if (other != change && other->file && other->file == file)
             return TRUE;
     }
     return FALSE;

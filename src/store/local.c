@@ -148,8 +148,17 @@ static void file_free(LocalFile *file)
     io_close_auto(&file->fd);
     if (file->is_gone && file->stage)
         stage_remove(file->store->disk, file->stage);
+    if (file->is_gone && file->flushed)
+        stage_remove(file->store->disk, file->flushed);
+    g_clear_error(&file->refusal);
     g_free(file->name);
     g_free(file);
+}
+
+static void close_fd(LocalFile *file)
+{
+    io_close_auto(&file->fd);
+    file->fd = -1;
 }
 
 LocalFile *local_ref(LocalFile *file)
@@ -160,8 +169,12 @@ LocalFile *local_ref(LocalFile *file)
 
 void local_unref(LocalFile *file)
 {
-    if (file && --file->n_refs == 0)
+    if (!file)
+        return;
+    if (--file->n_refs == 0)
         file_free(file);
+    else if (file->n_writers == 0)
+        close_fd(file);
 }
 
 static JournalLocal row_of(const LocalFile *file)
@@ -171,8 +184,8 @@ static JournalLocal row_of(const LocalFile *file)
         .item = file->item,
         .kind = file->kind,
         .name = file->name,
-        .stage = file->stage,
-        .is_flushed = file->is_flushed,
+        .stage = file->flushed ? file->flushed : file->stage,
+        .is_flushed = file->flushed != 0,
         .mtime = file->mtime,
         .mode = file->mode,
         .replaces = file->replaces,
@@ -234,20 +247,34 @@ LocalFile *local_create(Store *store, Mailbox *mailbox, const char *name, LocalK
     return local_ref(file);
 }
 
-/* The kernel's page cache does the work; only a disk that is full makes it fail. */
-static gboolean copy_octets(int from, int to, GError **error)
+static void note_size(LocalFile *file)
+{
+    struct stat st;
+
+    if (fstat(file->fd, &st) == 0)
+        file->size = (guint64)st.st_size;
+}
+
+/* The first @length octets.  The kernel's page cache does the work; only a disk that is full makes
+ * it fail. */
+static gboolean copy_octets(int from, int to, guint64 length, GError **error)
 {
     enum { CHUNK = 256 * 1024 };
     g_autofree char *buffer = g_malloc(CHUNK);
     goffset offset = 0;
     gssize n;
 
-    while ((n = io_pread_all(from, buffer, CHUNK, offset, error)) > 0) {
-        if (!io_pwrite_all(to, buffer, (gsize)n, offset, error))
+    while ((guint64)offset < length) {
+        gsize wanted = (gsize)MIN((guint64)CHUNK, length - (guint64)offset);
+
+        n = io_pread_all(from, buffer, wanted, offset, error);
+        if (n < 0 || !io_pwrite_all(to, buffer, (gsize)n, offset, error))
             return FALSE;
+        if ((gsize)n < wanted)
+            break;
         offset += n;
     }
-    return n == 0;
+    return TRUE;
 }
 
 LocalFile *local_edit(Store *store, Mailbox *mailbox, Message *message, int fd, GError **error)
@@ -259,11 +286,12 @@ LocalFile *local_edit(Store *store, Mailbox *mailbox, Message *message, int fd, 
     file = begin(store, mailbox, LOCAL_EDIT, message->name, error);
     if (!file)
         return NULL;
-    if (fd >= 0 && !copy_octets(fd, file->fd, error)) {
+    if (fd >= 0 && !copy_octets(fd, file->fd, G_MAXUINT64, error)) {
         file->is_gone = TRUE;
         file_free(file);
         return NULL;
     }
+    note_size(file);
     file->item = message->item;
     file->mode = message->mode;
     insert(file);
@@ -285,7 +313,7 @@ LocalFile *local_restore(Store *store, const JournalLocal *row, GError **error)
     file = file_new(store, mailbox, row->kind, row->name);
     file->item = row->item;
     file->stage = row->stage;
-    file->is_flushed = row->is_flushed;
+    file->flushed = row->is_flushed ? row->stage : 0;
     file->mtime = row->mtime;
     file->mode = row->mode;
     file->replaces = row->replaces;
@@ -296,8 +324,10 @@ LocalFile *local_restore(Store *store, const JournalLocal *row, GError **error)
     }
     if (fstat(file->fd, &st) == 0) {
         file->written = st.st_mtime;
-        file->revision = st.st_size > 0;
+        file->size = (guint64)st.st_size;
+        file->revision = file->flushed_revision = st.st_size > 0;
     }
+    close_fd(file);
     insert(file);
     return file;
 }
@@ -306,28 +336,81 @@ LocalFile *local_restore(Store *store, const JournalLocal *row, GError **error)
 
 guint64 local_size(const LocalFile *file)
 {
-    struct stat st;
+    return file->size;
+}
 
-    return fstat(file->fd, &st) == 0 ? (guint64)st.st_size : 0;
+int local_fd(LocalFile *file, GError **error)
+{
+    if (file->fd < 0)
+        file->fd = stage_open(file->store->disk, file->stage, error);
+    return file->fd;
 }
 
 static void was_written(LocalFile *file)
 {
+    note_size(file);
     file->revision++;
     file->written = store_now();
     file->mtime = 0;
 }
 
+/* One stage again: what is held now, under the number that the row names. */
+static void forget_flushed(LocalFile *file)
+{
+    if (file->flushed && file->flushed != file->stage) {
+        if (!stage_replace(file->store->disk, file->stage, file->flushed, NULL))
+            return;
+        file->stage = file->flushed;
+    }
+    file->flushed = 0;
+}
+
+/* Before something is written.  What is being sealed must not change under that, nor what the next
+ * start is to send if this process dies now: such a stage is left as it is, and the file goes on in
+ * another one, which begins with the first @length octets. */
+static gboolean leave_stage(LocalFile *file, guint64 length, GError **error)
+{
+    Disk *disk = file->store->disk;
+    autofd int fd = -1;
+    gboolean is_promised;
+    guint64 number;
+
+    if (file->kind == LOCAL_SCRATCH) /* is kept in any case, as it is */
+        forget_flushed(file);
+    is_promised = file->flushed && file->flushed == file->stage;
+    if (!is_promised && file->n_sealing == 0)
+        return TRUE;
+    fd = stage_new(disk, &number, error);
+    if (fd < 0)
+        return FALSE;
+    if (!copy_octets(file->fd, fd, length, error) ||
+        (!is_promised && !stage_replace(disk, number, file->stage, error))) {
+        stage_remove(disk, number);
+        return FALSE;
+    }
+    io_close_auto(&file->fd);
+    file->fd = steal_fd(&fd);
+    if (is_promised)
+        file->stage = number;
+    file->n_sealing = 0;
+    file->left = file->revision++;
+    FAULT("local-left-stage");
+    return TRUE;
+}
+
 gboolean local_write(LocalFile *file, const void *data, gsize length, goffset offset,
                      GError **error)
 {
+    gboolean ok;
+
     if ((guint64)offset + length > LIMIT_MESSAGE)
         return mail_fail(error, MAIL_ERROR_TOOBIG, "%s would be larger than mailfs takes",
                          file->name);
-    if (!io_pwrite_all(file->fd, data, length, offset, error))
+    if (local_fd(file, error) < 0 || !leave_stage(file, G_MAXUINT64, error))
         return FALSE;
+    ok = io_pwrite_all(file->fd, data, length, offset, error);
     was_written(file);
-    return TRUE;
+    return ok;
 }
 
 gboolean local_truncate(LocalFile *file, guint64 size, GError **error)
@@ -337,6 +420,8 @@ gboolean local_truncate(LocalFile *file, guint64 size, GError **error)
                          file->name);
     if (size == local_size(file))
         return TRUE;
+    if (local_fd(file, error) < 0 || !leave_stage(file, size, error))
+        return FALSE;
     if (ftruncate(file->fd, (off_t)size) < 0)
         return mail_fail_errno(error, errno, "cannot change the length of %s", file->name);
     was_written(file);
@@ -345,7 +430,7 @@ gboolean local_truncate(LocalFile *file, guint64 size, GError **error)
 
 gboolean local_fill(LocalFile *file, int fd, GError **error)
 {
-    gboolean ok = copy_octets(fd, file->fd, error);
+    gboolean ok = local_fd(file, error) >= 0 && copy_octets(fd, file->fd, G_MAXUINT64, error);
 
     was_written(file);
     return ok;
@@ -382,6 +467,8 @@ gboolean local_is_dirty(const LocalFile *file)
 typedef struct {
     LocalFile *file;
     StoreChange *waiter; /* NULL when nobody waits any more */
+    guint revision;
+    guint64 before; /* the stage that was flushed before, where it is another one */
 } Sync;
 
 static void sync_free(gpointer data)
@@ -392,31 +479,71 @@ static void sync_free(gpointer data)
     g_free(sync);
 }
 
-static void on_synced(const GError *error, gpointer user)
+static void end_sync(Sync *sync, const GError *error)
 {
-    Sync *sync = user;
     Store *store = sync->file->store;
 
-    FAULT("local-synced");
-    if (!error && !sync->file->is_gone) {
-        sync->file->is_flushed = TRUE;
-        put(sync->file);
-    }
+    if (error)
+        change_lose_faith(store, error);
     if (sync->waiter)
         change_waiter_answer(sync->waiter, error);
     store->local_syncs = g_list_remove(store->local_syncs, sync);
     sync_free(sync);
 }
 
+static void on_noted(const GError *error, gpointer user)
+{
+    Sync *sync = user;
+
+    FAULT("local-noted");
+    if (!error && sync->before)
+        stage_remove(sync->file->store->disk, sync->before);
+    end_sync(sync, error);
+}
+
+/* If somebody wrote meanwhile, there is no telling apart what is to be sent and what is half
+ * written: the octets last, and that is all that a FLUSH from a child promises. */
+static void on_synced(const GError *error, gpointer user)
+{
+    Sync *sync = user;
+    LocalFile *file = sync->file;
+    DiskBatch *batch;
+
+    FAULT("local-synced");
+    if (error || file->is_gone || file->revision != sync->revision) {
+        end_sync(sync, error);
+        return;
+    }
+    if (file->flushed != file->stage)
+        sync->before = file->flushed;
+    file->flushed = file->stage;
+    file->flushed_revision = file->revision;
+    batch = disk_batch_new();
+    local_put(file, batch);
+    disk_submit(file->store->disk, batch, on_noted, sync);
+}
+
 StoreChange *local_sync(LocalFile *file, StoreFunc func, gpointer user)
 {
-    Sync *sync = g_new(Sync, 1);
+    Sync *sync = g_new0(Sync, 1);
     StoreChange *waiter = change_waiter(file->store, &sync->waiter, func, user);
 
     sync->file = local_ref(file);
+    sync->revision = file->revision;
     file->store->local_syncs = g_list_prepend(file->store->local_syncs, sync);
-    stage_sync(file->store->disk, file->fd, on_synced, sync);
+    stage_sync(file->store->disk, local_fd(file, NULL), on_synced, sync);
     return waiter;
+}
+
+void local_begin_seal(LocalFile *file)
+{
+    file->n_sealing++;
+}
+
+void local_end_seal(LocalFile *file, guint revision)
+{
+    if (revision > file->left)
+        file->n_sealing--;
 }
 
 /* -- Moves and ends ---------------------------------------------------------------------------- */
@@ -495,8 +622,13 @@ void local_remove_writer(LocalFile *file)
 {
     g_assert(file->n_writers > 0);
     file->n_writers--;
-    if (!file->is_gone && is_over(file))
+    if (file->is_gone || file->n_writers > 0)
+        return;
+    if (is_over(file))
         local_remove(file);
+    else if (file->refusal && file->refused == file->revision && file->committing == 0 &&
+             local_is_dirty(file))
+        create_lose(file);
 }
 
 void local_committed(LocalFile *file, DiskBatch *batch, guint revision)
@@ -505,6 +637,9 @@ void local_committed(LocalFile *file, DiskBatch *batch, guint revision)
     if (file->committing == revision)
         file->committing = 0;
     file->replaces = 0;
+    if (file->flushed_revision <= revision)
+        forget_flushed(file);
+    create_forget_refusal(file, batch);
     file->is_flagged = FALSE; /* from here on the flags are the message's own */
     if (file->is_gone)
         return;

@@ -22,7 +22,8 @@ struct LocalFile {
     LocalKind kind;
     char *name;
     guint64 stage;
-    int fd;            /* of the stage; for pread() */
+    int fd;            /* of the stage, or -1: local_fd() */
+    guint64 size;
     gint64 mtime;      /* as set, Unix time; 0: when it was written */
     gint64 written;    /* Unix time */
     guint16 mode;      /* as set; 0: the default */
@@ -36,7 +37,14 @@ struct LocalFile {
     guint16 twin_mailbox; /* store_note_twin(): what it is a copy of, as of a revision */
     guint64 twin_item;
     guint twin_revision;
-    gboolean is_flushed; /* a FLUSH of it answered 0 */
+    guint64 flushed;   /* the stage with what a FLUSH answered 0 for, or 0; the row names it.  What
+                        * is written since is in another one */
+    guint flushed_revision;
+    guint n_sealing;   /* of the stage as it is: it must not change */
+    guint left;        /* the revision with which a stage was left to those who seal it */
+    GError *refusal;   /* why the server, or we, did not take `refused`; or NULL */
+    guint refused;     /* a revision.  While there are writers it goes on as if nothing was */
+    guint64 refused_entry; /* its entry in the queue, or 0 */
     gboolean is_gone;  /* taken out of the directory; lives for its handles */
     gboolean is_viewed; /* by its name: see LOCAL_VIEWED */
     gboolean is_flagged; /* the next commit gives the message these, whatever it replaces */
@@ -73,6 +81,9 @@ LocalFile *local_find_item(const Store *store, const Mailbox *mailbox, guint64 i
 /* Those of a mailbox in the order of their items: @i counts up until NULL. */
 LocalFile *local_nth(const Store *store, const Mailbox *mailbox, guint i);
 
+/* For pread(), until the next write or the end of a reference: whoever does not write needs none
+ * most of the time, and queues may be long.  Borrowed; -1: CACHE, BUSY (too many are open). */
+int local_fd(LocalFile *file, GError **error);
 guint64 local_size(const LocalFile *file);
 gboolean local_write(LocalFile *file, const void *data, gsize length, goffset offset,
                      GError **error);
@@ -86,7 +97,8 @@ void local_set_flags(LocalFile *file, guint16 flags, gboolean is_passed);
 gboolean local_is_dirty(const LocalFile *file);
 
 /* A handle for writing is opened, is closed.  When the last one closes on what is committed, the
- * local file ends and the message is what everybody sees; the observer hears of it. */
+ * local file ends and the message is what everybody sees; the observer hears of it.  When it closes
+ * on what was refused, the octets go to lost+found. */
 void local_add_writer(LocalFile *file);
 void local_remove_writer(LocalFile *file);
 
@@ -99,6 +111,6 @@ void local_move(LocalFile *file, Mailbox *to, const char *name);
 void local_remove(LocalFile *file);
 
 /* Only the bytes: durable in the stage.  As all changes (store/change.h) it is answered once,
- * later; a file whose bytes were made durable is committed by the next start if nobody did
- * before. */
+ * later.  What was made durable is committed by the next start if nobody did before: these octets,
+ * and not those that were written after them and never closed. */
 struct StoreChange *local_sync(LocalFile *file, StoreFunc func, gpointer user);

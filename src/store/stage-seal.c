@@ -123,6 +123,7 @@ static gboolean seal_all(Sealing *sealing, int from, GError **error)
             !seal_chunk(sealing, octets, length, error))
             return FALSE;
         offset += n;
+        FAULT("seal-chunk");
     }
     return n == 0;
 }

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -110,6 +111,14 @@ int stage_open(Disk *disk, guint64 number, GError **error)
         return steal_fd(&fd);
     g_propagate_prefixed_error(error, g_steal_pointer(&local), "in %s/staging: ", disk->state_dir);
     return -1;
+}
+
+gboolean stage_replace(Disk *disk, guint64 number, guint64 other, GError **error)
+{
+    if (renameat(disk->staging_fd, stage_name(number).text, disk->staging_fd,
+                 stage_name(other).text) == 0)
+        return TRUE;
+    return mail_fail_errno(error, errno, "in %s/staging", disk->state_dir);
 }
 
 void stage_remove(Disk *disk, guint64 number)

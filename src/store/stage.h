@@ -24,6 +24,10 @@ int stage_new(Disk *disk, guint64 *ret_number, GError **error);
 /* An existing one, for reading and writing; -1 (GONE). */
 int stage_open(Disk *disk, guint64 number, GError **error);
 
+/* The stage @number takes the place of @other: from now on @other is the number of its octets.  Who
+ * has the octets of @other open keeps them.  Main thread; durable with the next stage_sync(). */
+gboolean stage_replace(Disk *disk, guint64 number, guint64 other, GError **error);
+
 /* Removes it; one that is not there is fine.  Any thread. */
 void stage_remove(Disk *disk, guint64 number);
 

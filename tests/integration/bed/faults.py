@@ -62,6 +62,10 @@ class FaultyMount(mount.Mount):
             raise mount.MountFailed(self.process.returncode, self.log())
         return super().account()
 
+    def met(self):
+        """Whether the fault that was asked for was met."""
+        return bool(self._logged("fault"))
+
     def forget(self):
         if os.path.exists(self.fault_log):
             os.unlink(self.fault_log)  # an open log stays with the process that has it
@@ -125,6 +129,9 @@ class Place:
     def text(self, label):
         return mutations.text(self.prefix + label)
 
+    def half(self, label):
+        return self.text(label)[:len(self.text(label)) // 2]
+
     # -- before ------------------------------------------------------------------------------
 
     def prepare(self):
@@ -176,6 +183,7 @@ class Place:
 
     def _state(self, name):
         labels = {self.octets(label): label for label in ["new", "swap", *"xyzt"]}
+        labels[self.half("new").replace(b"\n", b"\r\n")] = "half"
         counts = collections.Counter()
         for seen in self.judge.see(self.mailbox(name)).values():
             label = labels.get(seen.data)

@@ -79,9 +79,8 @@ def create(place):
 
 def create_by_child(place):
     """A FLUSH that is not the last close: the octets become durable, RELEASE commits them."""
-    half = len(place.text("new")) // 2
-    one = place.outside("one", place.text("new")[:half])
-    two = place.outside("two", place.text("new")[half:])
+    one = place.outside("one", place.half("new"))
+    two = place.outside("two", place.text("new")[len(place.half("new")):])
     run("sh", "-c", '(cat "$1"; cat "$2") > "$3"', "sh", one, two, place.path("A", "new.eml"))
 
 
@@ -192,8 +191,9 @@ LONG = "n" * 100
 MUTATIONS = [
     Mutation("create", create, {"A": []}, {"A": [("new", NONE)]}, doubled=["new"],
              names={"A": ["new.eml"]}),
+    # what a child has flushed is what the next start sends
     Mutation("create-by-child", create_by_child, {"A": []}, {"A": [("new", NONE)]},
-             doubled=["new"], names={"A": ["new.eml"]}),
+             doubled=["new"], both={"A": [("half", NONE)]}, names={"A": ["new.eml"]}),
     Mutation("create-by-rename", create_by_rename, {"A": []}, {"A": [("new", NONE)]},
              doubled=["new"], names={"A": ["new.eml"]}),
     Mutation("create-no-message", create_no_message, {"A": []}, {"A": []}),
