@@ -10,7 +10,8 @@
  * - one from any other process only makes the octets durable; RELEASE sends them.
  *
  * With commit=release every commit waits for RELEASE, and close(2) promises durable octets alone.
- * An editor's scratch is never sent; a process's end does not lose it, for the kernel has it.
+ * An editor's scratch is never sent, only made durable: mv removes its source when close(2) has
+ * answered.
  */
 #include "fs/internal.h"
 #include "fs/process.h"
@@ -21,6 +22,14 @@ static gboolean wants_commit(const FsHandle *handle)
 
     return local && !local->is_gone && !local->is_viewed && local->kind != LOCAL_SCRATCH &&
            local_is_dirty(local);
+}
+
+static gboolean wants_scratch(const FsHandle *handle)
+{
+    const LocalFile *local = handle->is_counted ? handle->local : NULL;
+
+    return local && !local->is_gone && !local->is_viewed && local->kind == LOCAL_SCRATCH &&
+           local->revision != local->flushed_revision;
 }
 
 /* A process that /proc hides counts as the one that opened the file: better sent early than
@@ -77,6 +86,8 @@ void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     if (!fs_is_virtual(ino) && wants_commit(fs_handle_of(fi)))
         commit_or_sync(req, ino, fs_handle_of(fi));
+    else if (!fs_is_virtual(ino) && wants_scratch(fs_handle_of(fi)))
+        make_durable(req, fs_handle_of(fi));
     else
         (void)fuse_reply_err(req, 0);
 }
