@@ -66,6 +66,9 @@ static MailError code_of_errno(int errnum)
     case ENOSPC:
     case EDQUOT:
         return MAIL_ERROR_NOSPACE;
+    case EMFILE:
+    case ENFILE:
+        return MAIL_ERROR_BUSY;
     case ETIMEDOUT:
         return MAIL_ERROR_TIMEOUT;
     case ECONNREFUSED:

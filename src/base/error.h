@@ -44,7 +44,7 @@ const char *mail_error_name(MailError code);
 gboolean mail_fail(GError **error, MailError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* As mail_fail(), with the reason for @errnum appended and the code taken from it (ENOSPC is
- * NOSPACE, ENOENT is GONE, EACCES is DENIED, EROFS is READONLY ...; otherwise CACHE). */
+ * NOSPACE, ENOENT is GONE, EACCES is DENIED, EMFILE is BUSY ...; otherwise CACHE). */
 gboolean mail_fail_errno(GError **error, int errnum, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* Predicates; all take NULL and answer FALSE then.  mail_error_is() is the general one;
