@@ -23,16 +23,20 @@ enum {
 
 /* -- Trash ------------------------------------------------------------------------------------- */
 
-/* What clients have called it, where the server does not say (RFC 6154). */
-static gboolean is_trash_name(const char *label)
+/* What clients have called it, where the server does not say (RFC 6154), and how good the name is:
+ * 0 is the best, G_MAXUINT none.  "Bin" may be for anything, so a guess is a Trash only where there
+ * is nothing better. */
+static guint rank_trash_name(const char *label)
 {
     static const char *const names[] = {"Trash", "Deleted Items", "Deleted Messages", "Deleted",
                                         "Bin"};
 
+    if (g_str_equal(label, names[0]))
+        return 0;
     for (guint i = 0; i < G_N_ELEMENTS(names); i++)
         if (g_ascii_strcasecmp(label, names[i]) == 0)
-            return TRUE;
-    return FALSE;
+            return i + 1;
+    return G_MAXUINT;
 }
 
 static gboolean is_usable(const Mailbox *mailbox)
@@ -47,10 +51,13 @@ static gboolean is_high(const Store *store, const Mailbox *mailbox)
            (mailbox->parent && g_str_equal(mailbox->parent->wire, "INBOX"));
 }
 
+/* The one that rm uses, which is also the only one within which rm is for good: its key's, the
+ * server's, or the best by name. */
 static Mailbox *find_trash(const Store *store)
 {
     const char *configured = store->params.config->trash;
     Mailbox *by_name = NULL;
+    guint best = G_MAXUINT;
 
     if (configured) {
         Mailbox *mailbox = account_find_path(store->account, configured);
@@ -59,13 +66,17 @@ static Mailbox *find_trash(const Store *store)
     }
     for (guint i = 0; i < store->account->all->len; i++) {
         Mailbox *mailbox = g_ptr_array_index(store->account->all, i);
+        guint rank;
 
         if (!is_usable(mailbox))
             continue;
         if (mailbox->list_flags & IMAP_LIST_TRASH)
             return mailbox;
-        if (!by_name && is_high(store, mailbox) && is_trash_name(mailbox->label))
+        rank = is_high(store, mailbox) ? rank_trash_name(mailbox->label) : G_MAXUINT;
+        if (rank < best) {
+            best = rank;
             by_name = mailbox;
+        }
     }
     return by_name;
 }

@@ -408,6 +408,36 @@ static void test_trash(Bed *bed, gconstpointer data)
     g_assert_cmpstr(fake.commands->str, ==, "MAILBOX COPY EXPUNGE");
 }
 
+static void list_again(Bed *bed)
+{
+    stop(bed);
+    start(bed);
+}
+
+/* A name that is only a guess is a Trash where there is none of a better name. */
+static void test_trash_guessed(Bed *bed, gconstpointer data)
+{
+    g_autoptr(GError) answer = NULL;
+
+    fake_add_mailbox("Bin");
+    list_again(bed);
+    remove_first(bed, open_mailbox(bed, "INBOX"), &answer);
+    g_assert_no_error(answer);
+    check_agrees(bed, "Bin", 1);
+    fake_add_mailbox("trash");
+    fake_add_mailbox("Trash");
+    list_again(bed);
+    remove_first(bed, open_mailbox(bed, "INBOX"), &answer);
+    g_assert_no_error(answer);
+    check_agrees(bed, "Trash", 1);
+    check_agrees(bed, "Bin", 1);
+    remove_first(bed, open_mailbox(bed, "Bin"), &answer);
+    g_assert_no_error(answer);
+    check_agrees(bed, "Bin", 0);
+    check_agrees(bed, "Trash", 2);
+    g_assert_cmpstr(fake.commands->str, ==, "COPY COPY COPY");
+}
+
 static void test_expunge(Bed *bed, gconstpointer data)
 {
     for (guint loss = LOSE_NOTHING; loss <= LOSE_ANSWER; loss++) {
@@ -722,6 +752,7 @@ int main(int argc, char **argv)
                tear_down);
     bed_add("/change/target-gone", test_target_gone);
     bed_add("/change/trash", test_trash);
+    bed_add("/change/trash-guessed", test_trash_guessed);
     bed_add("/change/expunge", test_expunge);
     bed_add("/change/guard", test_guard);
     bed_add("/change/hidden", test_hidden);
