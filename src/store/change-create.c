@@ -466,8 +466,6 @@ static void on_proof(Change *change, const JobChange *result)
         return;
     }
     trash = change_trash(change->store, mailbox, &missing);
-    if (!trash && !missing && !change_may_expunge(change->store, mailbox, 1))
-        trash = change_trash_always(change->store, &missing);
     if (trash)
         ask_move(change, trash->wire);
     else if (missing)

@@ -10,7 +10,7 @@
  *   change-transfer.c  COPY and MOVE (change-transfer-internal.h)
  *   change-match.c     which message is the copy of which
  *   change-carry.c     the rows of what was moved
- *   change-remove.c    what rm does: Trash, EXPUNGE, the brake
+ *   change-remove.c    what rm does: Trash, EXPUNGE
  *   change-local.c     what no server hears of: aliases, parked messages, mode and mtime
  *   change-flags.c     FLAGS
  *   change-mailbox.c   MAILBOX
@@ -302,8 +302,6 @@ char *change_trash_wire(const Store *store);
  * for what is here alone; NULL where there is no such thing, or delete= does not want it.  The
  * caller owns it. */
 char *change_trash_here(const Store *store, const char *wire);
-/* The brake: @n more removals for good.  FALSE: too many, they go to Trash. */
-gboolean change_may_expunge(Store *store, const Mailbox *mailbox, guint n);
 
 /* -- change-local.c ---------------------------------------------------------------------------- */
 

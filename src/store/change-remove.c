@@ -7,19 +7,11 @@
  * when its answer was lost: what went is not there any more, and nothing else goes in its place.
  * Where a server can only expunge everything at once, and something of another client would go as
  * well, the message stays marked \Deleted over there and is hidden here.
- *
- * The brake: with delete=trash nothing outside Trash is meant to end for good.  Should much of it
- * do so all the same in a short time, something is wrong, and it goes to Trash.
  */
 #include "store/change-internal.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "client/imap-session.h"
-
-enum {
-    BRAKE_SECONDS = 10,
-    BRAKE_REMOVALS = 50,
-};
 
 /* -- Trash ------------------------------------------------------------------------------------- */
 
@@ -148,24 +140,6 @@ char *change_trash_here(const Store *store, const char *wire)
     if (store->params.config->delete == CONFIG_DELETE_EXPUNGE || !removes_later(store, wire))
         return NULL;
     return trash ? g_strdup(trash->wire) : change_trash_wire(store);
-}
-
-gboolean change_may_expunge(Store *store, const Mailbox *mailbox, guint n)
-{
-    GQueue *times = &store->removals;
-    gint64 now = store_now();
-    const Mailbox *trash = find_trash(store);
-
-    if (store->params.config->delete == CONFIG_DELETE_EXPUNGE ||
-        (trash && lies_in(mailbox, trash)))
-        return TRUE;
-    while (!g_queue_is_empty(times) && now - *(gint64 *)times->head->data >= BRAKE_SECONDS)
-        g_free(g_queue_pop_head(times));
-    if (times->length + n > BRAKE_REMOVALS)
-        return FALSE;
-    while (n-- > 0)
-        g_queue_push_tail(times, g_memdup2(&now, sizeof now));
-    return TRUE;
 }
 
 /* -- EXPUNGE ----------------------------------------------------------------------------------- */

@@ -416,7 +416,6 @@ void store_changes_init(Store *store)
     store->failed = g_ptr_array_new_with_free_func((GDestroyNotify)journal_entry_free);
     store->homeless = g_ptr_array_new_with_free_func((GDestroyNotify)journal_local_free);
     store->parked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
-    g_queue_init(&store->removals);
 }
 
 void store_changes_clear(Store *store)
@@ -428,6 +427,5 @@ void store_changes_clear(Store *store)
     change_local_clear(store);
     g_ptr_array_unref(store->failed);
     g_hash_table_unref(store->parked);
-    g_queue_clear_full(&store->removals, g_free);
     g_free(store->write_failure);
 }

@@ -76,7 +76,7 @@ StoreChange *store_copy(Store *store, const StoreTransfer *transfer, StoreFunc f
                         gpointer user);
 
 /* As delete= says: a move to the Trash mailbox (made if there is none), or for good: always within
- * Trash.  With delete=trash, too many removals for good in a short time end in Trash instead. */
+ * Trash. */
 StoreChange *store_remove(Store *store, Mailbox *mailbox, GPtrArray *messages, StoreFunc func,
                           gpointer user);
 

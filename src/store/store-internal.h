@@ -54,7 +54,6 @@ struct Store {
     GPtrArray *homeless;  /* of JournalLocal, of mailboxes that are not known yet */
     GHashTable *locals;   /* mailbox number -> GPtrArray of LocalFile, by item */
     GHashTable *parked;   /* inode-like key (mailbox << 36 | item) -> name it had */
-    GQueue removals;      /* times of removals for good, for the brake */
     char *write_failure;  /* J6: why the account takes no changes; or NULL */
     GList *local_syncs;   /* local.c: of files being made durable */
     GList *renames;       /* change-local.c: on their way to the disk */

@@ -66,6 +66,24 @@ def test_rm_moves_to_trash(seeded, judge, proxy, mounts):
     assert shown(mount) == numbered(2, 3) == judge.data()
 
 
+def test_much_at_once_is_all_in_trash(account, judge, proxy, mounts):
+    """Whatever removes or replaces outside Trash is a move to it, however much it is: nothing there
+    ends for good."""
+    for n in range(60):
+        account.deliver(mail.numbered(n))
+    mount = mounts(account).start().online()
+    mount.wait_listed("INBOX", 60)
+    proxy.forget()
+    paths = [path_of(mount, uid) for uid in range(1, 61)]
+    with open(paths[0], "ab") as f:
+        f.write(b"One line more.\r\n")
+    os.rename(paths[1], paths[2])
+    subprocess.run(["rm", *(path for path in paths if os.path.exists(path))], check=True)
+    judge.wait([], "INBOX")
+    judge.wait(numbered(*range(60)) + [mail.numbered(0) + b"One line more.\r\n"], "Trash")
+    assert not proxy.lines(r"\bEXPUNGE\b|\bREPLACE\b|\bSTORE\b")
+
+
 @EVERYWHERE
 def test_expunge(seeded, judge, proxy, mounts):
     """delete=expunge, and the rule without UIDPLUS: what another client has marked as deleted

@@ -532,16 +532,6 @@ static void test_move_hidden(Bed *bed, gconstpointer data)
     check_body(bed, to, mailbox_nth(to, 0), text);
 }
 
-static void test_brake(Bed *bed, gconstpointer data)
-{
-    Mailbox *inbox = open_mailbox(bed, "INBOX");
-
-    g_assert_true(change_may_expunge(bed->store, inbox, 50));
-    g_assert_false(change_may_expunge(bed->store, inbox, 1));
-    bed->config.delete = CONFIG_DELETE_EXPUNGE;
-    g_assert_true(change_may_expunge(bed->store, inbox, 1000));
-}
-
 /* -- Flags ------------------------------------------------------------------------------------- */
 
 static void test_flags(Bed *bed, gconstpointer data)
@@ -758,7 +748,6 @@ int main(int argc, char **argv)
     bed_add("/change/hidden", test_hidden);
     bed_add("/change/hidden-and-lost", test_hidden_and_lost);
     bed_add("/change/move-hidden", test_move_hidden);
-    bed_add("/change/brake", test_brake);
     bed_add("/change/flags", test_flags);
     bed_add("/change/mailboxes", test_mailboxes);
     bed_add("/change/late-list", test_late_list);
