@@ -1,5 +1,6 @@
-/* CREATE where the account has the octets already: in another mailbox, from where COPY brings them
- * without an upload, or in the very message that would be replaced, and then nothing is to be sent.
+/* CREATE where the account has the octets already: in another message, of which COPY makes one more
+ * without an upload (the mailbox may be the same: RFC 9051 section 6.4.7 takes any), or in the very
+ * message that would be replaced, and then nothing is to be sent.
  */
 #include "store/change-create-internal.h"
 
@@ -50,16 +51,14 @@ static gboolean has_wanted_flags(const LocalFile *file, const Message *twin)
  * and be taken by whoever expunges next. */
 const Message *create_find_twin(const Change *change, Mailbox **ret_mailbox)
 {
-    const Mailbox *own = change_mailbox(change);
     Mailbox *mailbox = change->twin_mailbox
                            ? account_find_number(change->store->account, change->twin_mailbox)
                            : NULL;
     const Message *message = mailbox ? mailbox_find_item(mailbox, change->twin_item) : NULL;
     gint64 wanted = change->file ? change->file->mtime : change->entry->date;
 
-    if (!message || mailbox == own || create_old(change) || (message->flags & MESSAGE_DELETED) ||
-        message->is_hidden ||
-        message->uid != change->twin_uid ||
+    if (!message || create_old(change) || message->uid != change->twin_uid ||
+        (message->flags & MESSAGE_DELETED) || message->is_hidden ||
         (wanted && wanted != message->date) || !has_wanted_flags(change->file, message))
         return NULL;
     *ret_mailbox = mailbox;

@@ -180,6 +180,15 @@ def test_moves_and_copies(account, judge, mount):
     assert found[mail.numbered(0)].date == before.st_mtime
     assert found[mail.numbered(1)].date == mail.EPOCH + 60
     assert set(names(mount, "Box")) == {first, "copy.eml"}
+    # within one folder, where the copy may be a link
+    mount.shell("cp -p INBOX/%s INBOX/again.eml && cp INBOX/again.eml INBOX/third.eml" % second)
+    wanted = sorted(mail.numbered(n) for n in (1, 1, 1, 2, 3))
+    assert judge.data() == wanted and len(names(mount)) == 5
+    mount.shell("rm INBOX/" + second)
+    mount.restart().online()
+    assert judge.data() == wanted[1:] and len(names(mount)) == 4
+    for name in ("again.eml", "third.eml"):
+        assert mount.read("INBOX/" + name) == mail.numbered(1)
 
 
 def test_an_edit_replaces_the_message(account, judge, mount):

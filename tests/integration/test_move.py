@@ -108,9 +108,17 @@ def test_a_copy_uploads_nothing(account, judge, mount, proxy):
     assert mount.read("Box/cat.eml") == mail.numbered(1)
     assert not proxy.body_fetches()
     # into the same mailbox: a message more
+    proxy.forget()
     subprocess.run(["cp", first, mount.path + "/INBOX/again.eml"], check=True)
+    assert proxy.changes() == ["UID COPY"]
     judge.wait([mail.numbered(n) for n in (0, 0, 1, 2, 3)])
-    assert len(os.listdir(mount.path + "/INBOX")) == 5
+    subprocess.run(["cp", mount.path + "/INBOX/again.eml", mount.path + "/INBOX/third.eml"],
+                   check=True)
+    assert proxy.changes() == ["UID COPY"] * 2
+    judge.wait([mail.numbered(n) for n in (0, 0, 0, 1, 2, 3)])
+    names = os.listdir(mount.path + "/INBOX")
+    assert len(names) == 6 and {"again.eml", "third.eml"} <= set(names)
+    assert not proxy.body_fetches()
 
 
 @EVERYWHERE
