@@ -29,20 +29,51 @@ gboolean local_is_junk_name(const char *name)
            g_str_has_prefix(name, "._") || g_str_has_prefix(name, ".fuse_hidden");
 }
 
-/* sed -i makes "sed" and six letters or digits. */
-static gboolean is_sed_name(const char *name)
+/* @n characters as mkstemp(3) makes them. */
+static gboolean is_random(const char *text, gsize n)
 {
-    if (!g_str_has_prefix(name, "sed") || strlen(name) != 9)
+    if (strlen(text) != n)
         return FALSE;
-    for (const char *c = name + 3; *c; c++)
+    for (const char *c = text; *c; c++)
         if (!g_ascii_isalnum(*c))
             return FALSE;
     return TRUE;
 }
 
+/* sed -i, perl -i, dos2unix. */
+static gboolean is_tool_name(const char *name)
+{
+    static const char *const prefixes[] = {"sed", "XX", "d2utmp"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(prefixes); i++)
+        if (g_str_has_prefix(name, prefixes[i]) && is_random(name + strlen(prefixes[i]), 6))
+            return TRUE;
+    return FALSE;
+}
+
+/* "x.eml.AbCdEf" (Qt and KDE, GLib), "x.eml.oAbCdEf" and "x.eml.rAbCdEf" (patch),
+ * "x.eml.gawk.AbCdEf"; but not a checksum of the file. */
+static gboolean is_beside_message(const char *name)
+{
+    static const char *const known[] = {"md5sum", "sha224", "sha256", "sha384", "sha512", "base64",
+                                        NULL};
+    static const char *const prefixes[] = {"", "o", "r", "gawk."};
+    const char *suffix = g_strrstr(name, ".eml.");
+
+    if (!suffix || suffix == name)
+        return FALSE;
+    suffix += strlen(".eml.");
+    for (guint i = 0; i < G_N_ELEMENTS(prefixes); i++)
+        if (g_str_has_prefix(suffix, prefixes[i]) &&
+            is_random(suffix + strlen(prefixes[i]), 6))
+            return !g_strv_contains(known, suffix);
+    return FALSE;
+}
+
 gboolean local_is_scratch_name(const char *name)
 {
-    static const char *const ends[] = {"~", ".tmp", ".bak", ".swp", ".swo", ".orig", ".part"};
+    static const char *const ends[] = {"~",     ".tmp", ".bak",  ".swp",     ".swo",
+                                       ".orig", ".rej", ".part", ".partial", ".crdownload"};
     gsize length = strlen(name);
 
     if (local_is_junk_name(name))
@@ -51,7 +82,7 @@ gboolean local_is_scratch_name(const char *name)
         if (g_str_has_suffix(name, ends[i]))
             return TRUE;
     return name[0] == '.' || (length > 2 && name[0] == '#' && name[length - 1] == '#') ||
-           g_str_equal(name, "4913") || is_sed_name(name);
+           g_str_equal(name, "4913") || is_tool_name(name) || is_beside_message(name);
 }
 
 /* -- The table --------------------------------------------------------------------------------- */

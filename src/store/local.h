@@ -57,7 +57,7 @@ struct LocalFile {
 #define LOCAL_VIEWED "tmp/"
 
 /* Names that editors and copying tools use for what is not yet, or no longer, the file itself:
- * ".*", "*~", "#*#", "4913", "sed??????", "*.tmp", "*.bak" and so on (tree.md's list). */
+ * ".*", "*~", "#*#", "4913", "sed??????", "*.eml.??????", "*.tmp", "*.bak" and so on. */
 gboolean local_is_scratch_name(const char *name);
 /* Names that desktops scatter (".Trash-1000", ".DS_Store", ".directory", "Thumbs.db" ...), and
  * those of repositories (".git", ".hg", ".svn"): refused. */

@@ -21,6 +21,11 @@ VIM = "vim.tiny -N -u NONE -i NONE -es -c 'set backup backupskip= backupdir=. ba
 # Scripts of sh that change the file $f of the folder in which they run; $new is another letter.
 EDITS = {
     "sed": 'sed -i s/Hello/Salam/ "$f"',
+    "perl": 'perl -i -pe s/Hello/Salam/ "$f"',
+    "perl-backup": 'perl -i~ -pe s/Hello/Salam/ "$f"',
+    "gawk": """gawk -i inplace '{ gsub("Hello", "Salam"); print }' "$f\"""",
+    "patch": 'sed s/Hello/Salam/ "$f" | diff --label "$f" --label "$f" -u "$f" - |'
+             ' patch -s --binary "$f"',
     "append": r'printf "P.S. x\r\n" >> "$f"',
     "truncate": 'truncate -s -9 "$f"',
     "redirect": 'cat "$new" > "$f"',
@@ -37,7 +42,7 @@ EDITS = {
     "emacs-lock": 'cp "$f" "#$f#" && cp "$new" "$f" && rm "#$f#"',
 }
 IN_PLACE = {"append", "truncate", "redirect", "cp", "dd", "ed", "vim-yes"}
-BACKUPS = {"vim-yes", "vim-no", "vim-auto", "emacs"}
+BACKUPS = {"vim-yes", "vim-no", "vim-auto", "emacs", "perl-backup"}
 FLAGS = {"\\Seen", "\\Flagged", "work"}
 DATE = mail.EPOCH - 86400
 
@@ -324,6 +329,7 @@ class TestRaces:
 
 class TestScratch:
     NAMES = [".x.eml.swp", "x.eml~", "#x.eml#", "4913", "sedAb3dEf", "x.tmp", "x.eml.bak",
+             "x.eml.Ab3dEf", "x.eml.oAb3dEf", "x.eml.partial", "x.eml.crdownload",
              ".goutputstream-XYZ123"]
 
     @pytest.fixture
