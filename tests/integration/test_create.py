@@ -372,6 +372,14 @@ class TestNoMessages:
         assert "not permitted" in said and said.split()[-1] != "0"
         assert os.listdir(mount.path + "/INBOX") == []
         assert not proxy.changes()
+        # the directory that it makes first is a mailbox
+        said = mount.shell("cd INBOX && git init repo 2>&1; echo $?")
+        assert "not permitted" in said and said.split()[-1] != "0"
+        assert "CREATE" in proxy.changes()
+        assert os.listdir(mount.path + "/INBOX/repo") == []
+        assert judge.exists("INBOX/repo")
+        mount.shell("rmdir INBOX/repo")
+        assert not judge.exists("INBOX/repo") and os.listdir(mount.path + "/INBOX") == []
 
     def test_a_name_that_exists(self, account, judge, mount):
         path = mount.path + "/INBOX/one.eml"
