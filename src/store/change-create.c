@@ -234,6 +234,8 @@ static void ask_append(Change *change)
     }
     if (old && !change->has_lost_race && !wants_trash(change, mailbox))
         job->change->replaces = old->uid;
+    if (old && !(change->file && change->file->is_flagged))
+        job->change->heir_of = old->uid;
     change->stage = ASK_APPEND;
     change_send(change, JOURNAL_SENT, job);
 }
@@ -361,6 +363,7 @@ static void on_appended(Change *change, const JobChange *result)
 {
     JournalEntry *entry = change->entry;
 
+    set_flags(entry, result->flags, result->keywords);
     if (result->did_replace && result->uid && is_of_epoch(change, result->uidvalidity)) {
         entry->uid = result->uid;
         done(change, OLD_GONE);

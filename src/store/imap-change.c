@@ -32,6 +32,14 @@ enum {
 
 /* -- Data from the session --------------------------------------------------------------------- */
 
+static void seen_free(gpointer data)
+{
+    ImapSeen *seen = data;
+
+    g_free(seen->keywords);
+    g_free(seen);
+}
+
 static void take_seen(ImapChange *run, const ImapFetch *fetch)
 {
     ImapSeen *seen = g_hash_table_lookup(run->seen, GUINT_TO_POINTER(fetch->uid));
@@ -42,8 +50,11 @@ static void take_seen(ImapChange *run, const ImapFetch *fetch)
         g_hash_table_insert(run->seen, GUINT_TO_POINTER(fetch->uid), seen);
     }
     /* A server may say it in pieces. */
-    if (fetch->items & IMAP_FETCH_FLAGS)
+    if (fetch->items & IMAP_FETCH_FLAGS) {
         seen->flags = fetch->flags;
+        g_free(seen->keywords);
+        seen->keywords = fetch->keywords && *fetch->keywords ? g_strdup(fetch->keywords) : NULL;
+    }
     if (fetch->items & IMAP_FETCH_DATE)
         seen->date = fetch->date;
     if (fetch->items & IMAP_FETCH_SIZE)
@@ -100,7 +111,8 @@ static gboolean is_selected_for(const ImapChange *run, gboolean for_writing)
 
     return g_strcmp0(wire, run->job->wire) == 0 && !(for_writing && selected->is_readonly) &&
            (run->job->uidvalidity == 0 || run->job->uidvalidity == selected->uidvalidity) &&
-           MAX(uid_set_max(uids), run->change->replaces) < selected->uidnext;
+           MAX(uid_set_max(uids), MAX(run->change->replaces, run->change->heir_of)) <
+               selected->uidnext;
 }
 
 gboolean imap_change_select(ImapChange *run, gboolean for_writing, GError **error)
@@ -227,6 +239,35 @@ static void on_progress(guint64 n_sent, gpointer user)
     imap_post(run->connection, event);
 }
 
+/* Another client may have changed the old message's flags since the last sync, and the new version
+ * is to have them.  Where the server does not tell, those that we know have to do.  A session that
+ * had the mailbox open must hear the news first. */
+static gboolean inherit_flags(ImapChange *run, gboolean for_writing, GError **error)
+{
+    JobChange *change = run->change;
+    g_autoptr(UidSet) uids = uid_set_new();
+    g_autoptr(GError) refused = NULL;
+    gboolean was_selected = is_selected_for(run, for_writing);
+    gboolean is_open = imap_change_select(run, for_writing, &refused);
+    const ImapSeen *seen;
+    gboolean ok;
+
+    uid_set_add(uids, change->heir_of);
+    ok = is_open && (was_selected ? look_afresh(run, uids, &refused)
+                                  : imap_change_look(run, uids, "(UID FLAGS)", &refused));
+    if (!ok && (imap_is_fatal(refused) || (for_writing && !is_open))) {
+        g_propagate_error(error, g_steal_pointer(&refused));
+        return FALSE;
+    }
+    seen = ok ? g_hash_table_lookup(run->seen, GUINT_TO_POINTER(change->heir_of)) : NULL;
+    if (seen) {
+        change->flags = (guint16)(seen->flags & (SYSTEM_FLAGS & ~IMAP_FLAG_DELETED));
+        g_free(change->keywords);
+        change->keywords = g_strdup(seen->keywords);
+    }
+    return TRUE;
+}
+
 static gboolean append(ImapChange *run, GError **error)
 {
     ImapSession *session = run->connection->session;
@@ -235,8 +276,6 @@ static gboolean append(ImapChange *run, GError **error)
     ImapAppended appended = {0};
     ImapAppend what = {
         .mailbox = run->job->wire,
-        .flags = change->flags & SYSTEM_FLAGS,
-        .keywords = change->keywords,
         .date = change->date,
         .fd = change->fd,
         .size = change->size,
@@ -245,9 +284,13 @@ static gboolean append(ImapChange *run, GError **error)
         .user = run,
     };
 
-    if ((replaces && !imap_change_select(run, TRUE, error)) ||
-        !learn_uidnext(run, run->job->wire, error))
+    if (change->heir_of ? !inherit_flags(run, replaces, error)
+                        : replaces && !imap_change_select(run, TRUE, error))
         return FALSE;
+    if (!learn_uidnext(run, run->job->wire, error))
+        return FALSE;
+    what.flags = change->flags & SYSTEM_FLAGS;
+    what.keywords = change->keywords;
     change->tried_replace = replaces;
     imap_count(run->connection, replaces ? "REPLACE" : "APPEND");
     if (!imap_session_append(session, &what, &appended, &change->was_sent, error))
@@ -402,7 +445,7 @@ gboolean imap_change_run(ImapConnection *connection, Job *job, GError **error)
     ImapChange run = {.connection = connection, .job = job, .change = job->change};
     gboolean ok;
 
-    run.seen = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    run.seen = g_hash_table_new_full(NULL, NULL, NULL, seen_free);
     connection->change = &run;
     ok = carry_out(&run, error);
     connection->change = NULL;

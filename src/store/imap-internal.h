@@ -159,6 +159,7 @@ void imap_post_status(ImapConnection *connection, const ImapStatus *status);
 typedef struct {
     guint32 uid;
     ImapFlags flags;
+    char *keywords;
     gint64 date;
     guint64 size;
 } ImapSeen;

@@ -79,9 +79,10 @@ typedef struct {
     guint8 sha256[32];
     char *message_id; /* "<a@b>", or NULL */
     gint64 date;      /* INTERNALDATE, Unix time */
-    guint16 flags;    /* APPEND: to be given.  FLAGS: to be added */
+    guint16 flags;    /* APPEND: to be given; answered: those that were.  FLAGS: to be added */
     char *keywords;   /* as flags; blank-separated, or NULL */
     guint32 replaces; /* APPEND: by REPLACE where the server has it, or 0 */
+    guint32 heir_of;  /* APPEND: the flags that this UID has by then go before flags; or 0 */
     guint32 uidnext;  /* FIND: only this UID and later ones */
     UidSet *others;   /* FIND: but not these, which are known to be others.  EXPUNGE: these, too,
                        * were marked by us before, and may go.  Owned, or NULL */

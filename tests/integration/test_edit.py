@@ -111,6 +111,29 @@ def assert_replaced(judge, wanted, trash="Trash"):
 
 
 @EVERYWHERE
+def test_flags_that_another_client_set_meanwhile(account, judge, mounts):
+    """Those of the server at the time of the edit count, not those of the last sync."""
+    account.create("Box")
+    judge.append(letter("one"), "Box", flags="(\\Seen kw0)")
+    proxy = account.through_proxy()
+    mount = mounts(account, poll="1h").start().online()
+    path = "%s/Box/%s" % (mount.path, mount.messages("Box")[1])
+    for n, flag in enumerate(("kw1", "kw2"), 1):
+        uid = str(max(account.fetch("Box")))
+        account.store("Box", uid, "\\Flagged " + flag)
+        account.store("Box", uid, "\\Seen kw0", "-")
+        proxy.forget()
+        with open(path, "ab") as f:
+            f.write(b"P.S.\r\n")
+        assert len(proxy.lines(r"UID FETCH \d+ \(UID FLAGS\)")) <= 2, proxy.lines()
+        [seen] = judge.see("Box").values()
+        assert seen.data == letter("one") + b"P.S.\r\n" * n
+        assert seen.flags == {"\\Flagged", *("kw1", "kw2")[:n]}
+    info = mount.run("info", path).stdout
+    assert "kw1" in info and "kw2" in info and "kw0" not in info
+
+
+@EVERYWHERE
 def test_every_edit_replaces_the_message(account, judge, mounts, folder):
     seed(judge, EDITS)
     mount = mounts(account).start().online()

@@ -15,7 +15,7 @@ typedef struct {
     gboolean is_move;
     guint16 flags, flags_removed;
     const char *text, *message_id;
-    guint32 replaces, uidnext, other;
+    guint32 replaces, heir_of, uidnext, other;
     MailboxVerb verb;
 } Ask;
 
@@ -362,6 +362,58 @@ static const Case cases[] = {
      {JOB_APPEND, .uidvalidity = 6, .text = "Hello!", .replaces = 5},
      SELECT("2"),
      "gone"},
+    {"append of a new version, with the flags that the old one has by now", "UIDPLUS",
+     {JOB_APPEND, .uidvalidity = 7, .text = "Hello!", .flags = MESSAGE_SEEN, .heir_of = 5},
+     EXAMINE("2")
+     "C: @3 UID FETCH 5 (UID FLAGS)\n"
+     "S: * 1 FETCH (UID 5 FLAGS (\\Flagged \\Deleted work))\n"
+     "S: @3 OK done\n"
+     "C: @4 APPEND \"INBOX\" (\\Flagged work) {6}\n"
+     "S: + go on\n"
+     "C: Hello!\n"
+     "S: @4 OK [APPENDUID 7 100] done\n",
+     "ok sent uidvalidity=7 uid=100 uidnext=100"},
+    {"append of a new version by REPLACE", "UIDPLUS REPLACE",
+     {JOB_APPEND, .uidvalidity = 7, .text = "Hello!", .replaces = 5, .heir_of = 5},
+     SELECT("2")
+     "C: @3 UID FETCH 5 (UID FLAGS)\n"
+     "S: * 1 FETCH (UID 5 FLAGS (\\Flagged))\n"
+     "S: @3 OK done\n"
+     "C: @4 UID REPLACE 5 \"INBOX\" (\\Flagged) {6}\n"
+     "S: + go on\n"
+     "C: Hello!\n"
+     "S: * OK [APPENDUID 7 100] replaced\n"
+     "S: * 1 EXPUNGE\n"
+     "S: @4 OK done\n",
+     "ok sent replaced uidvalidity=7 uid=100 uidnext=100"},
+    {"append of a new version where flags are not told", "UIDPLUS",
+     {JOB_APPEND, .uidvalidity = 7, .text = "Hello!", .flags = MESSAGE_SEEN, .heir_of = 5},
+     EXAMINE("2")
+     "C: @3 UID FETCH 5 (UID FLAGS)\n"
+     "S: @3 NO not now\n"
+     "C: @4 APPEND \"INBOX\" (\\Seen) {6}\n"
+     "S: + go on\n"
+     "C: Hello!\n"
+     "S: @4 OK [APPENDUID 7 100] done\n",
+     "ok sent uidvalidity=7 uid=100 uidnext=100"},
+    {"append of a new version of what is gone", "UIDPLUS",
+     {JOB_APPEND, .uidvalidity = 7, .text = "Hello!", .flags = MESSAGE_SEEN, .heir_of = 105},
+     EXAMINE("2")
+     "C: @3 UID FETCH 105 (UID FLAGS)\n"
+     "S: @3 OK done\n"
+     "C: @4 APPEND \"INBOX\" (\\Seen) {6}\n"
+     "S: + go on\n"
+     "C: Hello!\n"
+     "S: @4 OK [APPENDUID 7 100] done\n",
+     "ok sent uidvalidity=7 uid=100 uidnext=100"},
+    {"append of a new version into a mailbox made anew", "UIDPLUS",
+     {JOB_APPEND, .uidvalidity = 6, .text = "Hello!", .flags = MESSAGE_SEEN, .heir_of = 5},
+     EXAMINE("2")
+     "C: @3 APPEND \"INBOX\" (\\Seen) {6}\n"
+     "S: + go on\n"
+     "C: Hello!\n"
+     "S: @3 OK [APPENDUID 7 100] done\n",
+     "ok sent uidvalidity=7 uid=100 uidnext=100"},
     {"append over the quota", "UIDPLUS",
      {JOB_APPEND, .text = "Hello!"},
      "C: @2 APPEND \"INBOX\" {6}\n"
@@ -528,6 +580,7 @@ static Job *job_of(const Ask *ask)
     change->flags_removed = ask->flags_removed;
     change->message_id = g_strdup(ask->message_id);
     change->replaces = ask->replaces;
+    change->heir_of = ask->heir_of;
     change->uidnext = ask->uidnext;
     if (ask->other) {
         change->others = uid_set_new();
