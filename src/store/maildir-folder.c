@@ -290,7 +290,8 @@ static void set_date(int fd, gint64 date)
 MaildirFile *maildir_folder_put(MaildirFolder *folder, const MaildirDelivery *delivery,
                                 GError **error)
 {
-    g_autofree char *base = maildir_file_unique(), *name = NULL;
+    g_autofree char *base = delivery->base ? g_strdup(delivery->base) : maildir_file_unique();
+    g_autofree char *name = NULL;
     gboolean is_new = delivery->flags == 0 && !delivery->is_passed;
     autofd int fd = open_tmp(folder, error) ? write_tmp(folder, base, delivery, error) : -1;
 

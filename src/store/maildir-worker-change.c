@@ -9,6 +9,7 @@
  */
 #include "store/maildir-worker-internal.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "store/change-internal.h"
 
@@ -175,11 +176,13 @@ gboolean maildir_worker_deliver(MaildirWorker *worker, const char *wire,
     return TRUE;
 }
 
+/* The ledger knows the file's name before it is there: were it the other way round, what a kill
+ * leaves would be a message of its own. */
 gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 uid, int fd,
                              guint64 size, GError **error)
 {
     g_autoptr(MaildirFolder) folder = NULL;
-    g_autofree char *base = NULL, *key = NULL;
+    g_autofree char *base = maildir_file_unique(), *key = maildir_file_key(base);
     const LedgerEntry *entry;
     MaildirDelivery delivery = {.fd = fd, .size = size};
     MaildirState *state;
@@ -195,20 +198,26 @@ gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 ui
     entry = ledger_find_uid(state->ledger, uid);
     if (!entry)
         return mail_fail(error, MAIL_ERROR_GONE, "message %u is no longer in %s", uid, wire);
+    delivery.base = base;
     delivery.date = entry->date;
     delivery.flags = entry->flags;
     delivery.is_passed = message_has_keyword(entry->keywords, MESSAGE_PASSED);
-    file = maildir_folder_deliver(folder, &delivery, error);
-    if (!file)
+    if (!ledger_add_key(state->ledger, uid, key, error) || !ledger_flush(state->ledger, error))
         return FALSE;
-    base = maildir_file_base(file->name);
-    key = maildir_file_key(base);
+    FAULT("maildir-named");
+    file = maildir_folder_deliver(folder, &delivery, error);
+    if (!file) {
+        ledger_remove_key(state->ledger, key);
+        (void)ledger_flush(state->ledger, NULL); /* else the next look finds that it is not there */
+        return FALSE;
+    }
+    FAULT("maildir-kept");
     maildir_worker_note_own(worker, file->name);
     if (state->files)
         g_hash_table_replace(state->files, g_steal_pointer(&base), file);
     else
         maildir_file_free(file);
-    return ledger_add_key(state->ledger, uid, key, error) && ledger_flush(state->ledger, error);
+    return TRUE;
 }
 
 /* -- COPY and MOVE ----------------------------------------------------------------------------- */

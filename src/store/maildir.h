@@ -120,6 +120,7 @@ typedef struct {
     gint64 date;     /* becomes the file's mtime */
     guint16 flags;   /* none at all, and not passed: it goes to new/ */
     gboolean is_passed;
+    const char *base; /* of maildir_file_unique(), to be its name; NULL: one is made */
     guint32 uid;     /* the worker's answer: 0 where it was not delivered */
 } MaildirDelivery;
 
