@@ -76,6 +76,7 @@ def test_many_gather(maildrop, mounts):
     mount = listed(mounts(maildrop, poll="1h"), n)
     system.wait_for(maildrop.proxy.is_idle, "the session is over")
     maildrop.proxy.forget()
+    maildrop.proxy.hold("DELE", 2)
     mount.shell("rm INBOX/*Message-number-0000* INBOX/*Message-number-00010[0-4]*")
     rest = [i for i in range(105, n)]
     assert numbers(mount) == rest

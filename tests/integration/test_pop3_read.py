@@ -57,6 +57,7 @@ def test_what_a_listing_costs(maildrop, mounts):
     n = 120
     fill(maildrop, n)
     proxy = maildrop.proxy
+    proxy.hold("TOP", 8)
     mount = mounts(maildrop).start().online()
     assert numbers(mount) == list(range(n))
     wait_idle(maildrop)

@@ -6,12 +6,14 @@ It follows both sides of each conversation, so it must stand before a plain-text
 import collections
 import re
 import threading
+import time
 
 from . import proxy
 
 MULTILINE = {"CAPA", "UIDL", "LIST", "TOP", "RETR", "AUTH"}
 # The answers that end in a line with a dot only when the command has no argument.
 BARE = {"UIDL", "LIST", "AUTH"}
+SILENCE = 1.0  # seconds after which a client that waits for answers sends nothing more
 
 
 class Session:
@@ -29,6 +31,7 @@ class Session:
         self.flights = 0            # how often the client sent with nothing on its way
         self.deepest = 0            # how many commands were on their way at once
         self.is_in = False          # logged in
+        self.last_up = 0.0          # when the client sent something, monotonic
 
     def forget(self):
         self.flights = self.deepest = 0
@@ -38,6 +41,7 @@ class Session:
         lines = (self.up_rest + data).split(b"\n")
         self.up_rest = lines.pop()
         with self.lock:
+            self.last_up = time.monotonic()
             if lines and not self.waiting:
                 self.flights += 1
             for line in lines:
@@ -56,6 +60,13 @@ class Session:
         with self.lock:
             for line in lines:
                 self._answer(line.rstrip(b"\r"))
+
+    def is_answer_due(self, verb, depth):
+        """False while more commands may follow this one, before its answer: there are fewer than
+        depth."""
+        with self.lock:
+            return not self.waiting or self.waiting[0][0] != verb or \
+                len(self.waiting) >= depth or time.monotonic() - self.last_up > SILENCE
 
     def _answer(self, line):
         if not self.is_greeted:
@@ -82,6 +93,7 @@ class Pop3Proxy(proxy.Proxy):
         self.capability = re.compile(rb"^(%s)( [^\r\n]*)?\r?\n" % names.encode("ascii"), re.M)
         self.command = re.compile(rb"^(%s)\b" % names.encode("ascii"), re.M | re.I)
         self.without = set(without)
+        self.held = None
         self.seen = []
         super().__init__(target_port)
 
@@ -116,6 +128,21 @@ class Pop3Proxy(proxy.Proxy):
         with self.lock:
             return max([each.deepest for each in self.seen], default=0)
 
+    def hold(self, verb, depth):
+        """Keeps the answers to a command back until so many of it are on their way, or the client
+        has said nothing for a while: how deep it goes depends on the client alone then.  Until it
+        was as deep."""
+        self.held = (verb, depth)
+
+    def _hold(self, session):
+        if not self.held:
+            return
+        verb, depth = self.held
+        while not session.is_answer_due(verb, depth):
+            time.sleep(0.01)
+        if session.deepest >= depth:
+            self.held = None
+
     def is_idle(self):
         """No connection stands: the maildrop is free."""
         with self.lock:
@@ -127,6 +154,7 @@ class Pop3Proxy(proxy.Proxy):
             self.seen.append(session)
 
         def down(data):
+            self._hold(session)
             session.down(data)
             self._count(data)
         return session.up, down
