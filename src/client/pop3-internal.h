@@ -66,6 +66,7 @@ struct Pop3Session {
     Pop3Result auth_result; /* of AUTH */
     guint32 unproved;       /* the message that seems to have ended; or 0 */
     guint n_marked;         /* DELEs that may have been carried out */
+    gboolean is_in_use;     /* the login was refused for that */
 
     guint64 n_commands; /* over all connections */
 };
@@ -120,5 +121,11 @@ gboolean pop3_session_take_end(Pop3Session *session, GError **error);
 /* The error that an -ERR stands for.  Always FALSE. */
 gboolean pop3_session_refused(const char *code, const char *text, GError **error);
 
-/* TRUE where neither the code nor the words tell what it means. */
-gboolean pop3_refusal_is_plain(const char *code, const char *text);
+/* The same of a login, or of the greeting. */
+typedef enum {
+    POP3_REFUSAL_PLAIN,  /* it says nothing, or that the credentials are wrong, and has no code */
+    POP3_REFUSAL_IN_USE, /* another session has the maildrop */
+    POP3_REFUSAL_OTHER
+} Pop3Refusal;
+
+Pop3Refusal pop3_session_refused_login(const char *code, const char *text, GError **error);

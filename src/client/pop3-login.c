@@ -14,16 +14,29 @@
 
 /* -- Connection, greeting, TLS ----------------------------------------------------------------- */
 
+/* TRUE for a plain one. */
+static gboolean take_refusal(Pop3Session *session, const Pop3Result *result, GError **error)
+{
+    Pop3Refusal refusal = pop3_session_refused_login(result->code, result->text, error);
+
+    session->is_in_use = refusal == POP3_REFUSAL_IN_USE;
+    return refusal == POP3_REFUSAL_PLAIN;
+}
+
 /* A greeting with -ERR is about the server, not about us, unless it says so. */
 static gboolean judge_greeting(Pop3Session *session, const Pop3Result *greeting, GError **error)
 {
-    if (!greeting->ok && pop3_refusal_is_plain(greeting->code, greeting->text))
+    g_autoptr(GError) cause = NULL;
+
+    if (greeting->ok) {
+        session->timestamp = pop3_response_timestamp(greeting->text);
+        return TRUE;
+    }
+    if (take_refusal(session, greeting, &cause))
         return mail_fail(error, MAIL_ERROR_BUSY, "the server is not ready to talk (%s)",
                          greeting->text);
-    if (!greeting->ok)
-        return pop3_session_refused(greeting->code, greeting->text, error);
-    session->timestamp = pop3_response_timestamp(greeting->text);
-    return TRUE;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
 }
 
 static gboolean await_greeting(Pop3Session *session, GError **error)
@@ -145,15 +158,15 @@ static gboolean connect_and_greet(Session *base, GError **error)
 
 /* Cyrus says [AUTH] to a type of channel binding that it does not know as it does to a wrong
  * password. */
-static void read_answer(const Pop3Result *result, LoginAnswer *ret_answer)
+static void read_answer(Pop3Session *session, const Pop3Result *result, LoginAnswer *ret_answer)
 {
     gboolean is_auth = g_strcmp0(result->code, "AUTH") == 0;
 
     *ret_answer = (LoginAnswer){.ok = result->ok, .text = g_strdup(result->text)};
     if (result->ok)
         return;
-    pop3_session_refused(result->code, result->text, &ret_answer->refusal);
-    ret_answer->is_credentials = is_auth || pop3_refusal_is_plain(result->code, result->text);
+    ret_answer->is_credentials =
+        take_refusal(session, result, &ret_answer->refusal) || is_auth;
     ret_answer->is_binding = is_auth || !result->code;
 }
 
@@ -187,7 +200,7 @@ static gboolean await(Session *base, char **ret_challenge, LoginAnswer *ret_answ
     if (!pop3_session_await_continuation(session, &session->auth_result, ret_challenge, error))
         return FALSE;
     if (!*ret_challenge)
-        read_answer(&session->auth_result, ret_answer);
+        read_answer(session, &session->auth_result, ret_answer);
     return TRUE;
 }
 
@@ -207,7 +220,7 @@ static gboolean say(Session *base, const char *words, const char *argument, gsiz
                           error) ||
         !pop3_session_await(session, &result, session_patience(base), error))
         return FALSE;
-    read_answer(&result, &answer);
+    read_answer(session, &result, &answer);
     return login_judge(base, &answer, error);
 }
 

@@ -49,7 +49,7 @@ void pop3_session_reset(Pop3Session *session)
     session_reset(&session->base);
     g_clear_pointer(&session->parser, pop3_parser_free);
     session->parser = pop3_parser_new();
-    session->has_unsent = session->knows_capa = FALSE;
+    session->has_unsent = session->knows_capa = session->is_in_use = FALSE;
     pop3_capabilities_reset(&session->caps);
     g_clear_pointer(&session->timestamp, g_free);
     session->unproved = 0;
@@ -182,6 +182,11 @@ gboolean pop3_session_has(const Pop3Session *session, Pop3Cap cap)
 const char *pop3_session_capabilities(const Pop3Session *session)
 {
     return session->caps.line->str;
+}
+
+gboolean pop3_session_is_in_use(const Pop3Session *session)
+{
+    return session->is_in_use;
 }
 
 const char *pop3_session_implementation(const Pop3Session *session)

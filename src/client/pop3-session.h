@@ -61,6 +61,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pop3Session, pop3_session_free)
  * (SYS/TEMP, most greetings with -ERR); PROTOCOL ("is no POP3 server") for another greeting. */
 gboolean pop3_session_open(Pop3Session *session, GError **error);
 
+/* After BUSY: another session has the maildrop, so that it may be free soon. */
+gboolean pop3_session_is_in_use(const Pop3Session *session);
+
 /* QUIT.  TRUE only when +OK came: what DELE marked is removed then.  FALSE with -ERR's error ("some
  * deleted messages not removed"), or a connection error: what was removed nobody knows before
  * the next session's UIDL.  The session is closed in any case.  Without a DELE before it nothing
