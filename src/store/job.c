@@ -1,5 +1,6 @@
 /* Jobs, events, and the queue between the main thread and the connections.  See job.h. */
 #include "store/job.h"
+#include "base/deadline.h"
 
 #include <unistd.h>
 
@@ -11,6 +12,7 @@ Job *job_new(JobKind kind, JobPriority priority)
     job->kind = kind;
     job->priority = priority;
     job->id = ++last_id;
+    job->since = deadline_now();
     if (kind >= JOB_APPEND) {
         job->change = g_new0(JobChange, 1);
         job->change->fd = -1;

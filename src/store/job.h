@@ -118,6 +118,7 @@ typedef struct Job {
     JobKind kind;
     JobPriority priority;
     guint64 id;      /* names the job in events */
+    gint64 since;    /* when it was made; a Deadline's clock */
     guint16 mailbox; /* SYNC, FETCH */
     char *wire;      /* its name on the server */
     guint32 uidvalidity; /* FETCH: of the UIDs; another one now is GONE */

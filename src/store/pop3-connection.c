@@ -20,6 +20,9 @@ enum {
     FIRST_RETRY_MS = 2000,
     LOGIN_PATIENCE_MS = 15000, /* a login that may be so soon is waited for */
     MAX_RETRY_SHIFT = 10,
+    IN_USE_RETRY_MS = 15000, /* at most: sessions are short */
+    SOON_MS = 1500,          /* between two tries when somebody waits, */
+    PATIENCE_MS = LIMIT_REQUEST_SECONDS * 1000 - 1000, /* for so long: the reason is told */
 };
 
 gboolean pop3_is_stopping(Pop3Backend *backend)
@@ -124,6 +127,14 @@ static LinkState link_of(const GError *error)
     return mail_error_is(error, MAIL_ERROR_LOCKED) ? LINK_LOCKED : LINK_OFFLINE;
 }
 
+/* The back-off after so many tries, not all at the same time. */
+static Deadline back_off(gint64 first_ms, guint n, gint64 longest_ms)
+{
+    gint64 ms = MIN(first_ms << MIN(n, MAX_RETRY_SHIFT), longest_ms);
+
+    return deadline_in_ms(ms * g_random_int_range(80, 121) / 100);
+}
+
 /* What reads say while there is no connection: a maildrop that is in use is away, too. */
 static void set_failure(Pop3Backend *backend, const GError *error)
 {
@@ -137,12 +148,13 @@ static void set_failure(Pop3Backend *backend, const GError *error)
         mail_fail(&backend->failure, MAIL_ERROR_OFFLINE, "%s", error->message);
     else
         backend->failure = g_error_copy(error);
-    backend->retry =
-        link == LINK_REFUSED
-            ? DEADLINE_NEVER /* a wrong password that is tried again locks people out */
-            : deadline_in_ms(MIN((gint64)FIRST_RETRY_MS
-                                     << MIN(backend->n_failures, MAX_RETRY_SHIFT),
-                                 LIMIT_BACKOFF_SECONDS * 1000LL));
+    if (link == LINK_REFUSED)
+        backend->retry = DEADLINE_NEVER; /* a wrong password that is tried again locks people out */
+    else
+        backend->retry = back_off(FIRST_RETRY_MS, backend->n_failures,
+                                  backend->is_in_use ? IN_USE_RETRY_MS
+                                                     : LIMIT_BACKOFF_SECONDS * 1000);
+    g_atomic_int_set(&backend->owed_is_new, 0); /* it has been tried for them */
     backend->n_failures++;
     backend->link = link;
     post_link(backend);
@@ -266,10 +278,8 @@ static void plan_owed(Pop3Backend *backend)
         backend->n_owed_tries = 0;
         return;
     }
-    backend->owed_retry = deadline_in_ms(MIN(
-        (gint64)FIRST_RETRY_MS << MIN(backend->n_owed_tries, MAX_RETRY_SHIFT),
-        LIMIT_BACKOFF_SECONDS * 1000LL));
-    backend->n_owed_tries++;
+    backend->owed_retry =
+        back_off(FIRST_RETRY_MS, backend->n_owed_tries++, LIMIT_BACKOFF_SECONDS * 1000);
 }
 
 /* DELE of @numbers; those that are refused leave @uids.  FALSE: the session broke. */
@@ -341,7 +351,10 @@ static gboolean open_session(Pop3Backend *backend, GError **error)
 
     backend->session = pop3_session_new(&params, &handler, backend);
     pop3_count(backend, "CONNECT", 1);
+    backend->tried = deadline_now();
+    backend->is_in_use = FALSE;
     if (!pop3_session_open(backend->session, error)) {
+        backend->is_in_use = pop3_session_is_in_use(backend->session);
         close_session(backend);
         return FALSE;
     }
@@ -389,12 +402,13 @@ static void set_away(Pop3Backend *backend, const GError *failure)
     g_mutex_unlock(&backend->lock);
 }
 
-/* Who comes meanwhile is told what is known of the server. */
+/* Who comes meanwhile is told what is known of the server; a maildrop that is in use is waited
+ * for. */
 static gboolean try_session(Pop3Backend *backend, gboolean *ret_has_news, GError **error)
 {
     gboolean ok;
 
-    set_away(backend, backend->failure);
+    set_away(backend, backend->is_in_use ? NULL : backend->failure);
     ok = open_session(backend, error) && pop3_list(backend, ret_has_news, error);
     set_away(backend, NULL);
     if (ok)
@@ -427,5 +441,42 @@ gboolean pop3_connect(Pop3Backend *backend, gboolean for_sync, GError **error)
     /* What pop3-keep= has to take is found by a SYNC, too. */
     if (!for_sync && (has_news || backend->params.config->pop3_keep != CONFIG_POP3_KEEP_FOREVER))
         post_inbox_changed(backend);
+    return TRUE;
+}
+
+/* -- A maildrop that is in use ----------------------------------------------------------------- */
+
+void pop3_retry_soon(Pop3Backend *backend)
+{
+    backend->retry = deadline_earlier(backend->retry, backend->tried + SOON_MS * 1000LL);
+}
+
+/* When the next session may be tried; never, where that is nothing to wait for. */
+static Deadline next_try(Pop3Backend *backend)
+{
+    if (!backend->is_in_use || pop3_is_stopping(backend))
+        return DEADLINE_NEVER;
+    pop3_retry_soon(backend);
+    return MAX(backend->retry, backend->next_login);
+}
+
+gboolean pop3_connect_for(Pop3Backend *backend, const Job *job, gboolean fresh, GError **error)
+{
+    Deadline end = job->since + PATIENCE_MS * 1000LL;
+    g_autoptr(GError) failure = NULL;
+
+    while (!pop3_connect(backend, fresh, &failure)) {
+        Deadline next = next_try(backend);
+
+        if (job->priority > JOB_WAITED || next > end) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return FALSE;
+        }
+        g_clear_error(&failure);
+        do
+            g_usleep(20000);
+        while (!deadline_passed(next) && !g_atomic_int_get(&backend->retry_now) &&
+               !pop3_is_stopping(backend));
+    }
     return TRUE;
 }

@@ -259,7 +259,7 @@ static gboolean fetch_in_session(Pop3Backend *backend, Job *job, GError **error)
     g_autoptr(GError) failure = NULL;
     guint32 days;
 
-    if (!pop3_connect(backend, FALSE, error))
+    if (!pop3_connect_for(backend, job, FALSE, error))
         return FALSE;
     fetch.is_last_copy = pop3_session_expire(backend->session, &days) && days == 0;
     fetch.by_number = by_number = g_hash_table_new(NULL, NULL);
@@ -354,7 +354,7 @@ gboolean pop3_copy(Pop3Backend *backend, Job *job, GError **error)
     Copy copy = {backend, job, by_number, NULL};
     gboolean has_vague = FALSE, ok;
 
-    if (!pop3_connect(backend, FALSE, error))
+    if (!pop3_connect_for(backend, job, FALSE, error))
         return FALSE;
     for (guint i = 0; i < job->change->messages->len; i++) {
         ChangeMessage *message = &g_array_index(job->change->messages, ChangeMessage, i);

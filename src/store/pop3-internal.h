@@ -99,6 +99,8 @@ typedef struct {
     guint n_owed_tries;
     guint32 login_delay;
     guint n_failures;
+    Deadline tried;          /* when the last session began */
+    gboolean is_in_use;      /* that is why there is none */
     gboolean has_top, has_no_top; /* what is known of the server's TOP */
     gboolean said_vague; /* the log has the sentence about UIDLs */
     Pop3Noted noted[POP3_N_TROUBLES];
@@ -144,6 +146,11 @@ void pop3_count(Pop3Backend *backend, const char *command, guint n);
 gboolean pop3_connect(Pop3Backend *backend, gboolean for_sync, GError **error);
 /* DELE of what is owed, QUIT. */
 void pop3_disconnect(Pop3Backend *backend);
+/* As pop3_connect(); while another session has the maildrop, who waits for @job waits for that to
+ * end. */
+gboolean pop3_connect_for(Pop3Backend *backend, const Job *job, gboolean fresh, GError **error);
+/* Somebody wants a maildrop that was in use: it is tried again soon. */
+void pop3_retry_soon(Pop3Backend *backend);
 /* The session is broken, for @error: it is closed without QUIT. */
 void pop3_drop_session(Pop3Backend *backend, const GError *error);
 

@@ -466,7 +466,9 @@ gboolean pop3_sync(Pop3Backend *backend, Job *job, GError **error)
 
     if (is_list_old(backend, job))
         pop3_disconnect(backend);
-    sync.has_server = pop3_connect(backend, TRUE, &failure);
+    sync.has_server = job->known.is_asked || !can_do_without(&sync)
+                          ? pop3_connect_for(backend, job, TRUE, &failure)
+                          : pop3_connect(backend, TRUE, &failure);
     backend->was_synced = sync.has_server;
     if (!sync.has_server && !can_do_without(&sync)) {
         g_propagate_error(error, g_steal_pointer(&failure));

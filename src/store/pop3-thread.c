@@ -121,10 +121,13 @@ static void give_up_owed(Pop3Backend *backend)
 static Deadline next_due(Pop3Backend *backend)
 {
     gboolean is_new = g_atomic_int_get(&backend->owed_is_new) != 0;
-    Deadline due = backend->link > LINK_ONLINE ? backend->retry : backend->next_poll;
+    Deadline due;
 
     if (backend->session)
         return is_new ? when_gathered(backend) : backend->linger;
+    if (backend->is_in_use && is_new)
+        pop3_retry_soon(backend);
+    due = backend->link > LINK_ONLINE ? backend->retry : backend->next_poll;
     if (backend->link <= LINK_ONLINE && pop3_has_owed(backend))
         due = deadline_earlier(due, is_new ? when_gathered(backend) : backend->owed_retry);
     return MAX(due, backend->next_login);

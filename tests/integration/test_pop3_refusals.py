@@ -1,11 +1,15 @@
 """POP3 servers that say no in words of their own: what they mean, how long it is believed, and what
 is shown all the same."""
+import errno
+import os
+import subprocess
+import time
 
 import pytest
 
 from bed import mail, system
 from bed.pop3_account import on_wire
-from bed.pop3_mount import numbers
+from bed.pop3_mount import error_of, numbers, path_of, read
 
 NO_CODES = ("TOP", "UIDL", "USER", "PIPELINING")
 
@@ -51,3 +55,65 @@ class TestLogin:
         mount.wait_state("auth-failed")
         assert answer in mount.account()["reason"]
         assert len(server.commands("^PASS")) <= 2
+
+
+class TestInUse:
+    def test_a_reader_waits(self, make, mounts):
+        server = make()
+        mount = listed(mounts(server.keys(poll="1h")))
+        system.wait_for(server.is_free, "the session is over")
+        leave = server.occupy()
+        with subprocess.Popen(["cat", path_of(mount, 1)], stdout=subprocess.PIPE) as reader:
+            system.wait_for(lambda: len(server.refused) >= 3, "it is tried again")
+            assert reader.poll() is None
+            leave()
+            assert reader.communicate(timeout=20)[0] == on_wire(mail.numbered(1))
+        assert reader.returncode == 0
+
+    def test_so_does_the_first_listing(self, make, mounts):
+        server = make()
+        leave = server.occupy()
+        mount = mounts(server.keys(poll="1h")).start()
+        with subprocess.Popen(["ls", mount.path + "/INBOX"], stdout=subprocess.PIPE) as ls:
+            system.wait_for(lambda: len(server.refused) >= 2, "it is tried again")
+            assert ls.poll() is None
+            leave()
+            assert len(ls.communicate(timeout=20)[0].splitlines()) == 3
+        assert ls.returncode == 0
+
+    def test_but_not_for_ever(self, make, mounts):
+        """And who reads when the lock is gone need not wait for the next try that was planned."""
+        server = make()
+        mount = listed(mounts(server.keys(poll="1h")))
+        system.wait_for(server.is_free, "the session is over")
+        leave = server.occupy()
+        start = time.monotonic()
+        assert error_of(read, path_of(mount, 1)) in (errno.ENETDOWN, errno.ETIMEDOUT)
+        assert 8 < time.monotonic() - start < 25
+        assert "another program" in mount.account()["reason"]
+        assert len(server.refused) <= 15
+        leave()
+        assert read(path_of(mount, 2)) == on_wire(mail.numbered(2))
+
+    def test_a_change_does_not_wait_for_the_plan(self, make, mounts):
+        server = make(6)
+        mount = listed(mounts(server.keys(poll="1h")), 6)
+        system.wait_for(server.is_free, "the session is over")
+        leave = server.occupy()
+        os.unlink(path_of(mount, 0))
+        system.wait_for(lambda: len(server.refused) >= 4, "it was tried again", 30)
+        leave()  # the next try is 12 seconds away, or more
+        os.unlink(path_of(mount, 1))
+        server.wait_uidls(["uidl-%d" % n for n in range(3, 7)], 8)
+
+    def test_login_delay_is_kept(self, make, mounts):
+        """Whoever waits: a server that wants a pause is not asked before it is over."""
+        server = make()
+        server.login_delay = 4
+        mount = listed(mounts(server.keys(poll="1h")))
+        system.wait_for(server.is_free, "the session is over", 30)
+        leave = server.occupy()
+        error_of(read, path_of(mount, 1))
+        assert server.refused and all("IN-USE" in text for text in server.refused)
+        leave()
+        system.wait_for(lambda: error_of(read, path_of(mount, 1)) is None, "it can be read", 30)
