@@ -23,6 +23,8 @@ enum {
     IN_USE_RETRY_MS = 15000, /* at most: sessions are short */
     SOON_MS = 1500,          /* between two tries when somebody waits, */
     PATIENCE_MS = LIMIT_REQUEST_SECONDS * 1000 - 1000, /* for so long: the reason is told */
+    REFUSED_RETRY_MS = 60000, /* of a password that has worked before, */
+    MAX_REFUSALS = 4,         /* so often: more of them lock people out */
 };
 
 gboolean pop3_is_stopping(Pop3Backend *backend)
@@ -135,21 +137,33 @@ static Deadline back_off(gint64 first_ms, guint n, gint64 longest_ms)
     return deadline_in_ms(ms * g_random_int_range(80, 121) / 100);
 }
 
+/* Servers whose maildrop is locked, or whose user database is away, have many words for it. */
+static gboolean may_be_mistaken(Pop3Backend *backend, const GError *error)
+{
+    return mail_error_is(error, MAIL_ERROR_AUTH) && backend->has_logged_in &&
+           backend->n_refusals < MAX_REFUSALS;
+}
+
 /* What reads say while there is no connection: a maildrop that is in use is away, too. */
 static void set_failure(Pop3Backend *backend, const GError *error)
 {
-    LinkState link = link_of(error);
+    gboolean is_doubted = may_be_mistaken(backend, error);
+    LinkState link = is_doubted ? LINK_OFFLINE : link_of(error);
 
     (void)maildir_backend_enter(backend->local);
     uid_set_clear(backend->fresh); /* what waits for long is looked at again */
     maildir_backend_leave(backend->local);
     g_clear_error(&backend->failure);
     if (link == LINK_OFFLINE)
-        mail_fail(&backend->failure, MAIL_ERROR_OFFLINE, "%s", error->message);
+        mail_fail(&backend->failure, MAIL_ERROR_OFFLINE, "%s%s", error->message,
+                  is_doubted ? "; it worked before, and is tried again" : "");
     else
         backend->failure = g_error_copy(error);
     if (link == LINK_REFUSED)
         backend->retry = DEADLINE_NEVER; /* a wrong password that is tried again locks people out */
+    else if (is_doubted)
+        backend->retry = back_off(REFUSED_RETRY_MS, backend->n_refusals++,
+                                  LIMIT_BACKOFF_SECONDS * 1000);
     else
         backend->retry = back_off(FIRST_RETRY_MS, backend->n_failures,
                                   backend->is_in_use ? IN_USE_RETRY_MS
@@ -165,7 +179,8 @@ static void set_online(Pop3Backend *backend)
     gboolean is_news = backend->link != LINK_ONLINE;
 
     g_clear_error(&backend->failure);
-    backend->n_failures = 0;
+    backend->n_failures = backend->n_refusals = 0;
+    backend->has_logged_in = TRUE;
     backend->retry = 0;
     backend->link = LINK_ONLINE;
     if (is_news)

@@ -101,6 +101,8 @@ typedef struct {
     guint n_failures;
     Deadline tried;          /* when the last session began */
     gboolean is_in_use;      /* that is why there is none */
+    gboolean has_logged_in;  /* in this run */
+    guint n_refusals;        /* since then */
     gboolean has_top, has_no_top; /* what is known of the server's TOP */
     gboolean said_vague; /* the log has the sentence about UIDLs */
     Pop3Noted noted[POP3_N_TROUBLES];

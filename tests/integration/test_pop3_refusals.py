@@ -9,7 +9,7 @@ import pytest
 
 from bed import mail, system
 from bed.pop3_account import on_wire
-from bed.pop3_mount import error_of, numbers, path_of, read
+from bed.pop3_mount import error_of, numbers, path_of, read, shown
 
 NO_CODES = ("TOP", "UIDL", "USER", "PIPELINING")
 
@@ -55,6 +55,36 @@ class TestLogin:
         mount.wait_state("auth-failed")
         assert answer in mount.account()["reason"]
         assert len(server.commands("^PASS")) <= 2
+
+    def test_a_password_that_has_worked(self, make, mounts):
+        """Its refusal is told, and not believed at once, but it is not tried in a row either."""
+        server = make()
+        mount = listed(mounts(server.keys(poll="1s")))
+        server.rule(r"^(PASS|AUTH)", "-ERR [AUTH] the user database sleeps")
+        mount.wait_state("offline")
+        reason = mount.account()["reason"]
+        assert "the user database sleeps" in reason and "worked before" in reason
+        before = len(server.commands("^(PASS|AUTH)"))
+        assert error_of(read, path_of(mount, 1)) == errno.ENETDOWN
+        time.sleep(3)
+        assert len(server.commands("^(PASS|AUTH)")) == before
+        server.rules.clear()
+        assert mount.run("sync", mount.path + "/INBOX").returncode == 0
+        assert mount.account()["state"] == "online"
+        assert shown(mount) == numbered(0, 1, 2)
+
+    def test_a_password_that_is_wrong_now(self, make, mounts):
+        """It is given up in the end."""
+        server = make()
+        mount = listed(mounts(server.keys(poll="1s")))
+        rule = server.rule(r"^(PASS|AUTH)", "-ERR [AUTH] no")
+        mount.wait_state("offline")
+        for _ in range(4):
+            assert mount.account()["state"] == "offline"
+            assert mount.run("sync", mount.path + "/INBOX").returncode != 0
+        mount.wait_state("auth-failed")
+        assert rule.hits == 5
+        assert "worked before" not in mount.account()["reason"]
 
 
 class TestInUse:
