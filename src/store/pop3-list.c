@@ -250,12 +250,13 @@ static void on_probed(Pop3Sink *sink, guint32 number, const GError *error)
 {
     Pop3Backend *backend = ((Probe *)sink)->backend;
 
-    backend->has_no_top = mail_error_is(error, MAIL_ERROR_UNSUPPORTED);
-    backend->has_top = !backend->has_no_top;
+    backend->has_top = !error;
+    backend->has_no_top = error && !mail_error_is(error, MAIL_ERROR_GONE) &&
+                          !mail_error_is(error, MAIL_ERROR_BUSY);
 }
 
 /* Where no CAPA tells, one TOP does: servers hang up on who says too many words that they do not
- * know. */
+ * know.  They have many words for that, and whole messages are dear, but they are the mail. */
 static gboolean probe_top(Pop3Backend *backend, GError **error)
 {
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(guint32));

@@ -147,3 +147,23 @@ class TestInUse:
         assert server.refused and all("IN-USE" in text for text in server.refused)
         leave()
         system.wait_for(lambda: error_of(read, path_of(mount, 1)) is None, "it can be read", 30)
+
+
+class TestTop:
+    @pytest.mark.parametrize("answer", [
+        "-ERR", "-ERR bad command", "-ERR Command not recognized", "-ERR syntax error"])
+    def test_no_top_in_other_words(self, make, mounts, answer):
+        """Without CAPA nothing else tells."""
+        server = make(capabilities=None)
+        rule = server.rule(r"^TOP", answer)
+        mount = listed(mounts(server.keys(poll="1s")))
+        assert shown(mount) == numbered(0, 1, 2)
+        assert rule.hits == 1 and set(server.retrieved.values()) == {1}
+
+    @pytest.mark.parametrize("answer", ["-ERR [SYS/TEMP] later", "-ERR no such message"])
+    def test_it_is_not_about_the_command(self, make, mounts, answer):
+        server = make(capabilities=None)
+        server.rule(r"^TOP", answer, times=1)
+        mount = listed(mounts(server.keys(poll="1s")))
+        assert len(server.commands(r"^TOP [23] ")) == 2
+        assert shown(mount) == numbered(0, 1, 2)
