@@ -147,6 +147,18 @@ static gboolean hand_out(const Fetch *fetch, const FetchItem *item, BodyFile *fi
     return TRUE;
 }
 
+/* What the server lists and does not give is as a file that cannot be read. */
+static void tell_failed(const Fetch *fetch, const FetchItem *item, const GError *error)
+{
+    g_autoptr(GError) unreadable = NULL;
+
+    if (mail_error_is(error, MAIL_ERROR_DENIED) || mail_error_is(error, MAIL_ERROR_UNSUPPORTED)) {
+        mail_fail(&unreadable, MAIL_ERROR_DAMAGED, "%s", error->message);
+        error = unreadable;
+    }
+    post(fetch, body_event_failed(fetch->job, item, error));
+}
+
 /* It is read all the same. */
 static void warn_if_short(const Fetch *fetch, guint32 number, const BodyFile *file)
 {
@@ -169,7 +181,7 @@ static void on_whole(guint32 number, BodyFile *file, const GError *error, gpoint
         g_array_append_vals(fetch->whole, item, 1);
         warn_if_short(fetch, number, file);
     } else {
-        post(fetch, body_event_failed(fetch->job, item, file ? failure : error));
+        tell_failed(fetch, item, file ? failure : error);
     }
     g_hash_table_remove(fetch->by_number, GUINT_TO_POINTER(number));
 }

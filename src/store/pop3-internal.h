@@ -62,6 +62,7 @@ typedef enum {
     POP3_NOT_TAKEN,   /* could not be stored, to be taken off the server */
     POP3_NOT_KEPT,    /* could not be stored, and is not on the server any more */
     POP3_NOT_SHOWN,   /* no header came, or it gets no UID */
+    POP3_NOT_GIVEN,   /* the server gives neither a header nor the whole */
     POP3_N_TROUBLES
 } Pop3Trouble;
 
@@ -107,6 +108,7 @@ typedef struct {
     gboolean said_vague; /* the log has the sentence about UIDLs */
     Pop3Noted noted[POP3_N_TROUBLES];
     GHashTable *damaged; /* key -> GError: messages that nobody should fetch but a reader */
+    GHashTable *refused; /* key -> how often the server did not give the message */
     GHashTable *setbacks; /* UID -> what pop3-trouble.c knows of it */
     UidSet *missing;     /* too many to believe it: not listed the last time */
     guint n_odd;         /* lists in a row that contradict themselves */
@@ -297,6 +299,11 @@ Pop3Turn pop3_turn(const Pop3Backend *backend, guint32 uid);
 /* It failed, by itself and not for want of room here; noted as POP3_NOT_TAKEN the first time. */
 void pop3_set_back(Pop3Backend *backend, guint32 uid, const GError *error);
 void pop3_setback_over(Pop3Backend *backend, guint32 uid);
+
+/* The server has not given the message.  FALSE when that is our own disk's fault. */
+gboolean pop3_note_refused(Pop3Backend *backend, const Pop3Slot *slot, const GError *error);
+/* So often that it is no passing trouble. */
+gboolean pop3_is_refused(const Pop3Backend *backend, const Pop3Slot *slot);
 
 void pop3_troubles_init(Pop3Backend *backend);
 void pop3_troubles_clear(Pop3Backend *backend);

@@ -5,7 +5,8 @@
  *
  * The files are told by the Maildir worker, whose events are held and put together with those of
  * the maildrop.  Of what is new there, TOP gives the header, in flights; a server without TOP gives
- * whole messages, which are kept as files at once, so that none is ever fetched twice.
+ * whole messages, which are kept as files at once, so that none is ever fetched twice.  A message
+ * that the server lists, and gives neither way, is shown with its number for a name.
  */
 #include "store/pop3-internal.h"
 #include "base/error.h"
@@ -144,16 +145,17 @@ static Event *post_files(Pop3Sync *sync)
 
 /* -- Headers ----------------------------------------------------------------------------------- */
 
-/* The message of a slot, from its header; it gets its UID, if it has none.  With the worker
- * entered. */
+/* The message of a slot, from its header (NULL: there is none); it gets its UID, if it has none.
+ * With the worker entered. */
 static Message *make_message(const Pop3Sync *sync, Ledger *ledger, Pop3Slot *slot,
                              const char *header, gsize length)
 {
     const ConfigAccount *config = sync->backend->params.config;
-    gint64 date = header_date(header, length);
+    const char *text = header ? header : "";
+    gint64 date = header_date(text, length);
     LedgerEntry fresh = {.date = date ? date : now()};
     const LedgerEntry *entry;
-    g_autofree char *id = header_message_id(header, length);
+    g_autofree char *id = header_message_id(text, length);
     g_autoptr(GError) error = NULL;
     Message *message;
 
@@ -163,7 +165,8 @@ static Message *make_message(const Pop3Sync *sync, Ledger *ledger, Pop3Slot *slo
             g_hash_table_insert(sync->backend->by_uid, GUINT_TO_POINTER(slot->uid), slot);
     }
     ledger_set_size(ledger, slot->uid, slot->size);
-    ledger_set_likeness(ledger, slot->uid, pop3_likeness(header, length));
+    if (header)
+        ledger_set_likeness(ledger, slot->uid, pop3_likeness(header, length));
     entry = ledger_find_uid(ledger, slot->uid);
     if (!entry) {
         if (!error)
@@ -178,7 +181,7 @@ static Message *make_message(const Pop3Sync *sync, Ledger *ledger, Pop3Slot *slo
     message->date = entry->date;
     message->size = slot->size ? slot->size : MAX(length, 1);
     message->fingerprint = message_fingerprint(id);
-    message->name = sync->job->known.want_names
+    message->name = header && sync->job->known.want_names
                         ? message_name_make(header, length, entry->date, entry->uid,
                                             config->charset_fallback)
                         : message_name_from_uid(entry->uid);
@@ -203,9 +206,9 @@ static gboolean post_messages(const Pop3Sync *sync, Ledger *ledger, GPtrArray **
 
 typedef struct {
     Pop3Sink base;
-    Pop3Backend *backend;
     GHashTable *headers; /* number -> GByteArray */
     GByteArray *coming;
+    GArray *refused; /* numbers */
 } Headers;
 
 static void header_begin(Pop3Sink *sink, guint32 number)
@@ -230,7 +233,7 @@ static void header_end(Pop3Sink *sink, guint32 number, const GError *error)
     Headers *headers = (Headers *)sink;
 
     if (error)
-        pop3_note(headers->backend, POP3_NOT_SHOWN, error);
+        g_array_append_val(headers->refused, number);
     else
         g_hash_table_insert(headers->headers, GUINT_TO_POINTER(number),
                             g_steal_pointer(&headers->coming));
@@ -306,21 +309,6 @@ static GArray *numbers_of(const Pop3Sync *sync, guint first, guint n)
     return numbers;
 }
 
-static gboolean tell_by_top(const Pop3Sync *sync, const GArray *numbers, guint first,
-                            GError **error)
-{
-    g_autoptr(GHashTable) table =
-        g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_byte_array_unref);
-    Headers headers = {
-        {header_begin, header_data, header_end}, sync->backend, table, NULL};
-    gboolean ok =
-        pop3_transfer(sync->backend, POP3_TOP, numbers, &headers.base, error);
-
-    if (headers.coming)
-        g_byte_array_unref(headers.coming);
-    return ok && tell_headers(sync, table, first, numbers->len, error);
-}
-
 /* -- Without TOP ------------------------------------------------------------------------------- */
 
 /* The header at the beginning of a whole message. */
@@ -370,18 +358,83 @@ static void tell_whole(const Pop3Sync *sync, MaildirWorker *worker, Pop3Slot *sl
         pop3_note(sync->backend, POP3_NOT_SHOWN, error);
 }
 
+/* By its number alone; it is asked for again by who reads it. */
+static void tell_nameless(const Pop3Sync *sync, Pop3Slot *slot)
+{
+    MaildirWorker *worker = maildir_backend_enter(sync->backend->local);
+    g_autoptr(GPtrArray) messages =
+        g_ptr_array_new_with_free_func((GDestroyNotify)message_free);
+    g_autoptr(GError) error = NULL;
+    Ledger *ledger = pop3_inbox(worker, &error);
+    Message *message = ledger ? make_message(sync, ledger, slot, NULL, 0) : NULL;
+
+    if (message)
+        g_ptr_array_add(messages, message);
+    if (ledger)
+        (void)post_messages(sync, ledger, &messages, &error);
+    if (error)
+        pop3_note(sync->backend, POP3_NOT_SHOWN, error);
+    maildir_backend_leave(sync->backend->local);
+}
+
+/* The server lists the message and does not give it.  What is no passing trouble is shown all the
+ * same: it is there. */
+static void take_refusal(const Pop3Sync *sync, Pop3Slot *slot, const GError *error)
+{
+    if (!pop3_note_refused(sync->backend, slot, error) ||
+        (slot->uid == 0 && !pop3_is_refused(sync->backend, slot))) {
+        pop3_note(sync->backend, POP3_NOT_SHOWN, error);
+        return;
+    }
+    pop3_note(sync->backend, POP3_NOT_GIVEN, error);
+    tell_nameless(sync, slot);
+}
+
 static void on_whole(guint32 number, BodyFile *file, const GError *error, gpointer user)
 {
     const Pop3Sync *sync = user;
     MaildirWorker *worker;
 
     if (!file) {
-        pop3_note(sync->backend, POP3_NOT_SHOWN, error);
+        take_refusal(sync, pop3_slot(sync->backend, number), error);
         return;
     }
     worker = maildir_backend_enter(sync->backend->local);
     tell_whole(sync, worker, pop3_slot(sync->backend, number), file);
     maildir_backend_leave(sync->backend->local);
+}
+
+static gboolean tell_by_retr(Pop3Sync *sync, const GArray *numbers, GError **error)
+{
+    g_autoptr(GArray) wanted = g_array_new(FALSE, FALSE, sizeof(guint32));
+
+    for (guint i = 0; i < numbers->len; i++) {
+        Pop3Slot *slot = pop3_slot(sync->backend, g_array_index(numbers, guint32, i));
+        g_autoptr(GError) damage = NULL;
+
+        if (pop3_is_worth_fetching(sync->backend, slot, &damage))
+            g_array_append_val(wanted, slot->number);
+        else
+            take_refusal(sync, slot, damage);
+    }
+    return wanted->len == 0 ||
+           pop3_retrieve(sync->backend, wanted, on_whole, sync, error);
+}
+
+/* Of those whose TOP is refused, while others' is not, the whole is asked for. */
+static gboolean tell_by_top(Pop3Sync *sync, const GArray *numbers, guint first, GError **error)
+{
+    g_autoptr(GHashTable) table =
+        g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_byte_array_unref);
+    g_autoptr(GArray) refused = g_array_new(FALSE, FALSE, sizeof(guint32));
+    Headers headers = {{header_begin, header_data, header_end}, table, NULL, refused};
+    gboolean ok =
+        pop3_transfer(sync->backend, POP3_TOP, numbers, &headers.base, error);
+
+    if (headers.coming)
+        g_byte_array_unref(headers.coming);
+    return ok && tell_headers(sync, table, first, numbers->len, error) &&
+           tell_by_retr(sync, refused, error);
 }
 
 static gboolean tell_wanted(Pop3Sync *sync, GError **error)
@@ -390,14 +443,16 @@ static gboolean tell_wanted(Pop3Sync *sync, GError **error)
         guint n = MIN(sync->wanted->len - first, FLIGHT);
         g_autoptr(GArray) numbers = numbers_of(sync, first, n);
         gboolean ok = sync->backend->has_no_top
-                          ? pop3_retrieve(sync->backend, numbers, on_whole, sync, error)
+                          ? tell_by_retr(sync, numbers, error)
                           : tell_by_top(sync, numbers, first, error);
 
         if (!ok)
             return FALSE;
     }
-    if (sync->has_server)
+    if (sync->has_server) {
         pop3_say(sync->backend, POP3_NOT_SHOWN);
+        pop3_say(sync->backend, POP3_NOT_GIVEN);
+    }
     return TRUE;
 }
 

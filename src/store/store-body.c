@@ -176,7 +176,8 @@ static void withhold(Store *store, const Event *event)
     Mailbox *mailbox;
     Message *message = message_of(store, event->mailbox, event->item, &mailbox);
 
-    if (message && mail_error_is(event->error, MAIL_ERROR_GONE))
+    if (message && (mail_error_is(event->error, MAIL_ERROR_GONE) ||
+                    mail_error_is(event->error, MAIL_ERROR_DAMAGED)))
         message->is_withheld = TRUE;
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from bed import mail, system
 from bed.pop3_account import on_wire
-from bed.pop3_mount import error_of, numbers, path_of, read, shown
+from bed.pop3_mount import error_of, identity, live_through, numbers, path_of, read, shown
 
 NO_CODES = ("TOP", "UIDL", "USER", "PIPELINING")
 
@@ -167,3 +167,63 @@ class TestTop:
         mount = listed(mounts(server.keys(poll="1s")))
         assert len(server.commands(r"^TOP [23] ")) == 2
         assert shown(mount) == numbered(0, 1, 2)
+
+    @pytest.mark.parametrize("answer", ["internal parse failure", "[SYS/TEMP] cannot parse"])
+    def test_refused_for_one(self, make, mounts, answer):
+        """Then that one is fetched whole, once."""
+        server = make()
+        rule = server.rule(r"^TOP 2 ", "-ERR " + answer)
+        mount = listed(mounts(server.keys(poll="1s")))
+        assert shown(mount) == numbered(0, 1, 2)
+        before = server.sessions
+        system.wait_for(lambda: server.sessions >= before + 3, "some polls")
+        assert rule.hits == 1 and server.retrieved["uidl-2"] == 1
+
+    def test_nor_is_it_given_whole(self, make, mounts):
+        """It is there, and it is shown so; whoever reads it is told, and nobody else asks."""
+        server = make()
+        rule = server.rule(r"^(TOP|RETR) 2\b", "-ERR I cannot parse this")
+        mount = mounts(server.keys(poll="1s")).start().online()
+        where = mount.path + "/INBOX"
+        system.wait_for(lambda: len(os.listdir(where)) == 3, "all are shown")
+        assert numbers(mount) == [0, 2]
+        name, = (name for name in os.listdir(where) if name.split(".")[0].isdigit())
+        path = os.path.join(where, name)
+        kept = identity(path)
+        assert os.stat(path).st_size == server.drop[1].size
+        before, hits = server.sessions, rule.hits
+        assert hits <= 6
+        system.wait_for(lambda: server.sessions >= before + 3, "some polls")
+        assert rule.hits == hits
+        assert error_of(read, path) == errno.EIO
+        assert "I cannot parse this" in mount.log()
+        mount.restart().online()
+        system.wait_for(lambda: len(os.listdir(where)) == 3, "all are shown")
+        assert identity(path) == kept
+        server.rules.clear()
+        assert shown(mount) == numbered(0, 1, 2)
+        assert identity(path) == kept
+
+    def test_not_now(self, make, mounts):
+        """A server that is in trouble for a moment does not cost the messages their names."""
+        server = make()
+        server.rule(r"^(TOP|RETR) ", "-ERR [SYS/TEMP] the disk is away", times=6)
+        mount = listed(mounts(server.keys(poll="1s")))
+        assert shown(mount) == numbered(0, 1, 2)
+
+    def test_nor_is_it_taken_off(self, make, mounts):
+        """pop3-keep= asks for it a few times, and not at each poll."""
+        server = make()
+        mount = listed(mounts(server.keys(poll="1s", pop3_keep="1d")))
+        mount.stop()
+        rule = server.rule(r"^RETR 1$", "-ERR I cannot parse this")
+        live_through(mount, 2)
+        mount.start().online()
+        server.wait_uidls(["uidl-1"], 20)
+        server.forget()
+        system.wait_for(lambda: server.sessions >= 4, "some polls", 20)
+        hits = rule.hits
+        assert 1 <= hits <= 3
+        server.forget()
+        system.wait_for(lambda: server.sessions >= 2, "some polls", 20)
+        assert rule.hits == hits and numbers(mount) == [0, 1, 2]
