@@ -1,8 +1,11 @@
 /* `mailfs check`: goes the way to the server step by step and prints a line for each, so that
  * the first FAIL is the reason and its line the remedy.  Where the mail is in a folder, the way is
  * shorter. */
+#include "base/deadline.h"
 #include "base/error.h"
+#include "base/json-read.h"
 #include "cli/commands.h"
+#include "cli/daemon.h"
 #include "base/limits.h"
 #include "client/imap-probe.h"
 #include "client/pop3-probe.h"
@@ -10,6 +13,8 @@
 
 #include <stdio.h>
 #include <sysexits.h>
+
+enum { MOUNT_SECONDS = 10 }; /* until its session is over, at most */
 
 static void print_step(gpointer user, const char *step, gboolean ok, const char *text)
 {
@@ -88,6 +93,40 @@ static int check_maildir(const ConfigAccount *account)
     return EX_OK;
 }
 
+/* -- A maildrop that is mounted ---------------------------------------------------------------- */
+
+/* TRUE when the daemon of @mount has a connection for the account. */
+static gboolean is_connected(const CliMount *mount, const char *id)
+{
+    g_autoptr(JsonObject) status = cli_daemon_status(mount, NULL);
+    JsonArray *accounts = json_read_array(status, "accounts");
+    guint n = accounts ? json_array_get_length(accounts) : 0;
+
+    for (guint i = 0; i < n; i++) {
+        JsonObject *account = json_read_element(accounts, i);
+        g_autofree char *this_id = json_read_text(account, "id");
+
+        if (g_strcmp0(this_id, id) == 0)
+            return json_read_number(account, "connections") > 0;
+    }
+    return FALSE;
+}
+
+/* A POP3 server lets one session in at a time, and a mount's lasts a little longer than its use:
+ * that is waited for.  TRUE when there is such a mount. */
+static gboolean wait_for_mount(const ConfigAccount *account)
+{
+    g_autoptr(GPtrArray) mounts = cli_mounts_read(NULL);
+    const CliMount *mount = mounts ? cli_mounts_serving(mounts, account->id) : NULL;
+    Deadline end = deadline_in(MOUNT_SECONDS);
+
+    if (!mount || !cli_mount_is_mine(mount))
+        return FALSE;
+    while (is_connected(mount, account->id) && !deadline_passed(end))
+        g_usleep(50000);
+    return TRUE;
+}
+
 /* -- A server ---------------------------------------------------------------------------------- */
 
 static gboolean check_server(const ConfigAccount *account, Broker *broker, GError **error)
@@ -110,13 +149,19 @@ static int check_account(const ConfigAccount *account, Broker *broker)
 {
     g_autofree char *server = NULL;
     g_autoptr(GError) error = NULL;
+    gboolean is_shared;
 
     if (account->protocol == CONFIG_MAILDIR)
         return check_maildir(account);
+    is_shared = account->protocol == CONFIG_POP3 && wait_for_mount(account);
     server = endpoint_describe(account->endpoint,
                                account->protocol == CONFIG_POP3 ? "pop3" : "imap");
     printf("%s  %s\n", account->id, server);
-    return check_server(account, broker, &error) ? EX_OK : cli_exit_code(error);
+    if (check_server(account, broker, &error))
+        return EX_OK;
+    if (is_shared && mail_error_is(error, MAIL_ERROR_BUSY))
+        printf("  %-13s it is mounted, and may be in use by mailfs itself: try again\n", "");
+    return cli_exit_code(error);
 }
 
 /* The accounts that are named, or all.  All are checked; the first failure is the exit code. */

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bed import mail, system
+from bed import mail, mount as bed_mount, system
 from bed.pop3_account import on_wire
 from bed.pop3_mount import error_of, identity, live_through, numbers, path_of, read, shown
 
@@ -147,6 +147,20 @@ class TestInUse:
         assert server.refused and all("IN-USE" in text for text in server.refused)
         leave()
         system.wait_for(lambda: error_of(read, path_of(mount, 1)) is None, "it can be read", 30)
+
+    def test_check_beside_a_mount(self, make, mounts):
+        """The session of one's own mount is no other program's."""
+        server = make()
+        mount = listed(mounts(server.keys(poll="1h")))
+        read(path_of(mount, 1))
+        assert not server.is_free()
+        result = mount.run("check", bed_mount.ACCOUNT)
+        assert result.returncode == 0, result.stdout
+        assert not server.refused
+        leave = server.occupy()
+        result = mount.run("check", bed_mount.ACCOUNT)
+        assert result.returncode == 75 and "mounted" in result.stdout
+        leave()
 
 
 class TestTop:
