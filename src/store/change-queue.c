@@ -5,7 +5,6 @@
  */
 #include "store/change-internal.h"
 #include "base/error.h"
-#include "base/fault.h"
 
 void change_forget_failed(Store *store, guint i, DiskBatch *batch)
 {
@@ -191,7 +190,6 @@ gboolean store_take_back(Store *store, LocalFile *file)
         change_end(change, NULL);
     }
     file->committing = 0;
-    FAULT("queue-taken-back");
     disk_submit(store->disk, batch, NULL, NULL);
     return TRUE;
 }
