@@ -52,7 +52,7 @@ static void on_committed(FsTask *task)
 /* Whoever closed the file has been told; RELEASE need not try again behind his back. */
 static void on_refused(FsTask *task, const GError *error)
 {
-    task->handle->refused = task->local->revision;
+    task->handle->refused = task->revision;
 }
 
 static void commit(fuse_req_t req, fuse_ino_t ino, FsHandle *handle)
@@ -63,6 +63,7 @@ static void commit(fuse_req_t req, fuse_ino_t ino, FsHandle *handle)
     task->handle = handle;
     task->local = local_ref(handle->local);
     task->failed = on_refused;
+    task->revision = handle->local->revision;
     fs_task_change(task, store_commit(handle->store, handle->local, fs_task_done, task));
 }
 

@@ -193,6 +193,7 @@ struct FsTask {
     size_t size;
     LocalFile *local; /* a reference, or NULL */
     Body *body;       /* a reference, or NULL */
+    guint revision;        /* commit.c: of what is sent */
     gboolean is_committed; /* rename.c: what was being written has been sent */
     gboolean is_durable;   /* rename.c: what waits in the queue is on the disk */
     gboolean keeps_number; /* rename.c: what has the new name has the inode number it had */

@@ -128,6 +128,13 @@ void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const 
 
 /* -- Unlink ------------------------------------------------------------------------------------ */
 
+/* An edit that was taken out of the queue is in it again. */
+static void on_unlink_refused(FsTask *task, const GError *error)
+{
+    if (task->local && !task->local->is_gone)
+        store_change_forget(store_commit(task->local->store, task->local, NULL, NULL));
+}
+
 static void after_unlink(FsTask *task)
 {
     if (task->local && !task->local->is_gone)
@@ -200,6 +207,7 @@ static void run_unlink(FsTask *task)
     g_ptr_array_add(messages, found.message);
     fs_handle_removed(task->fs, fs_ino_message(found.store, found.mailbox, found.message));
     task->run = after_unlink;
+    task->failed = on_unlink_refused;
     fs_task_change(task, store_remove(found.store, found.mailbox, messages, fs_task_done, task));
 }
 

@@ -70,7 +70,14 @@ static gboolean clear_local(FsTask *task, Rename *rename)
 
     if (!local)
         return FALSE;
-    (void)store_take_back(local->store, local); /* its octets are to go */
+    if (store_is_queued(local->store, local)) {
+        gboolean is_kept = store_config(local->store)->delete == CONFIG_DELETE_TRASH;
+
+        store_give_up(local->store, local,
+                      is_kept ? "another file took its place before it was sent" : NULL);
+        rename->target.local = NULL;
+        return FALSE;
+    }
     is_unsent = local->committing ||
                 (local->kind == LOCAL_NEW && !rename->target.message && local_is_dirty(local));
     if (is_unsent && !task->is_committed) {

@@ -235,6 +235,9 @@ StoreChange *store_commit(Store *store, LocalFile *file, StoreFunc func, gpointe
     g_autoptr(GError) error = NULL;
     Change *change = file->committing ? find_commit(store, file, file->committing) : NULL;
 
+    if (change && change->revision == file->revision && store_is_queued(store, file) &&
+        store->params.config->offline == CONFIG_OFFLINE_QUEUE)
+        return change_answer(store, NULL, func, user); /* promised already */
     if (change && (change->revision == file->revision || !local_is_dirty(file)))
         return change_add_waiter(change, func, user);
     if (!local_is_dirty(file))
@@ -247,7 +250,8 @@ StoreChange *store_commit(Store *store, LocalFile *file, StoreFunc func, gpointe
 StoreChange *store_commit_as(Store *store, LocalFile *file, const char *name, Message *replaced,
                              StoreFunc func, gpointer user)
 {
-    g_autofree char *scratch_name = g_strdup(file->name);
+    g_autofree char *scratch_name =
+        file->kind == LOCAL_SCRATCH ? g_strdup(file->name) : NULL;
     g_autoptr(GError) error = NULL;
     Change *change;
 

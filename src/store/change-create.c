@@ -359,12 +359,20 @@ static void arrived(Change *change, guint32 uid, guint32 uidvalidity)
     change_save(change, NULL, remove_old);
 }
 
+static guint32 old_uid(const Change *change)
+{
+    const JournalMessage *old = create_old(change);
+
+    return old ? old->uid : 0;
+}
+
 static void on_appended(Change *change, const JobChange *result)
 {
     JournalEntry *entry = change->entry;
+    gboolean is_new = result->uid >= MAX(entry->uidnext, 1) && result->uid != old_uid(change);
 
     set_flags(entry, result->flags, result->keywords);
-    if (result->did_replace && result->uid && is_of_epoch(change, result->uidvalidity)) {
+    if (result->did_replace && is_new && is_of_epoch(change, result->uidvalidity)) {
         entry->uid = result->uid;
         done(change, OLD_GONE);
     } else if (result->uid) {

@@ -58,6 +58,7 @@ struct Change {
     LocalFile *file;     /* CREATE: or NULL after a restart, when nobody has it open */
     char *scratch_name;  /* CREATE by store_commit_as(): what it is called if it fails */
     guint revision;      /* CREATE: of the file */
+    guint64 stale_stage; /* CREATE: see local_forget_promise() */
     guint stage;         /* the machine's own, for this run: which job is out */
     guint64 job;         /* that is out, or 0 */
     gboolean was_queued; /* its waiters were answered by the journal: a failure is kept */
@@ -90,9 +91,17 @@ void change_waiter_free(gpointer waiter);
 /* Those who wait for the end of all changes, if this was it. */
 void change_answer_drains(Store *store);
 
+/* -- local.c ----------------------------------------------------------------------------------- */
+
+/* With @batch the journal has @revision of the file: what a FLUSH or fsync had promised of it, or
+ * of an older one, the row says no more.  A row that says so beside an entry is of a newer
+ * revision.  Returns the stage that is needed no more when @batch is durable, or 0. */
+guint64 local_forget_promise(LocalFile *file, DiskBatch *batch, guint revision);
+
 /* -- change-queue.c ---------------------------------------------------------------------------- */
 
 /* The @i-th of those that were refused is no more; its row goes with @batch. */
+void change_taken_back_free(gpointer data);
 void change_forget_failed(Store *store, guint i, DiskBatch *batch);
 
 /* -- change.c ---------------------------------------------------------------------------------- */

@@ -121,11 +121,11 @@ gboolean store_queue_retry(Store *store, guint64 id, GError **error)
 }
 
 /* The octets of what is given up, where no file has them: they are kept. */
-static void keep_octets(Store *store, const JournalEntry *entry)
+static void keep_octets(Store *store, const JournalEntry *entry, const char *reason)
 {
     const Mailbox *mailbox = account_find_number(store->account, entry->mailbox);
     g_autofree char *path = mailbox ? mailbox_shown_path(mailbox) : g_strdup("unknown");
-    StageLost lost = {path, entry->name, "given up by: mailfs queue drop"};
+    StageLost lost = {path, entry->name, reason};
 
     if (entry->stage)
         change_lose_stage(store, entry->stage, &lost);
@@ -138,7 +138,7 @@ static void drop_waiting(Change *change)
     g_autoptr(GError) error = NULL;
 
     mail_fail(&error, MAIL_ERROR_CANCELLED, "given up by: mailfs queue drop");
-    keep_octets(store, change->entry);
+    keep_octets(store, change->entry, error->message);
     if (change->file && !change_shares_file(change))
         local_drop(change->file, batch);
     else if (change->ops->undo)
@@ -171,13 +171,42 @@ gboolean store_is_queued(const Store *store, const LocalFile *file)
     return is_found;
 }
 
+/* Stages of entries whose removal is on its way to the disk. */
+typedef struct {
+    Store *store;
+    GArray *stages; /* of guint64 */
+} TakenBack;
+
+void change_taken_back_free(gpointer data)
+{
+    TakenBack *taken = data;
+
+    g_array_unref(taken->stages);
+    g_free(taken);
+}
+
+static void on_taken_back(const GError *error, gpointer user)
+{
+    TakenBack *taken = user;
+    Store *store = taken->store;
+
+    for (guint i = 0; !error && i < taken->stages->len; i++)
+        stage_remove(store->disk, g_array_index(taken->stages, guint64, i));
+    store->taken_back = g_list_remove(store->taken_back, taken);
+    change_taken_back_free(taken);
+}
+
 gboolean store_take_back(Store *store, LocalFile *file)
 {
     g_autoptr(GList) changes = g_list_copy(store->changes);
+    TakenBack *taken;
     DiskBatch *batch;
 
     if (!store_is_queued(store, file))
         return FALSE;
+    taken = g_new(TakenBack, 1);
+    *taken = (TakenBack){store, g_array_new(FALSE, FALSE, sizeof(guint64))};
+    store->taken_back = g_list_prepend(store->taken_back, taken);
     batch = disk_batch_new();
     for (GList *link = changes; link; link = link->next) {
         Change *change = link->data;
@@ -186,11 +215,11 @@ gboolean store_take_back(Store *store, LocalFile *file)
             continue;
         disk_batch_remove_journal(batch, change->entry->id);
         if (change->entry->stage)
-            stage_remove(store->disk, change->entry->stage);
+            g_array_append_val(taken->stages, change->entry->stage);
         change_end(change, NULL);
     }
     file->committing = 0;
-    disk_submit(store->disk, batch, NULL, NULL);
+    disk_submit(store->disk, batch, on_taken_back, taken);
     return TRUE;
 }
 
@@ -225,6 +254,25 @@ static gboolean drop_entry(Store *store, guint64 id, GError **error)
                          "what became of it is found out at the next connection", id);
     drop_waiting(change);
     return TRUE;
+}
+
+void store_give_up(Store *store, LocalFile *file, const char *reason)
+{
+    DiskBatch *batch;
+
+    for (GList *link = store->changes; link && reason; link = link->next) {
+        Change *change = link->data;
+
+        if (change->file == file && change->revision == file->committing) {
+            keep_octets(store, change->entry, reason);
+            change->entry->stage = 0; /* whose it is no more */
+        }
+    }
+    (void)store_take_back(store, file);
+    batch = disk_batch_new();
+    mailbox_touch(file->mailbox, store_now());
+    local_drop(file, batch);
+    disk_submit(store->disk, batch, NULL, NULL);
 }
 
 gboolean store_queue_drop(Store *store, guint64 id, GError **error)

@@ -157,6 +157,12 @@ static void restore(Store *store, JournalLocal *row)
         change->file = local_ref(file);
         change->revision = file->committing = file->revision;
         take_flags(file, change->entry);
+    }
+    if (change && row->is_flushed) {
+        file->revision++; /* what the row has is newer than the entry */
+        store_change_forget(store_commit(store, file, NULL, NULL));
+    } else if (change) {
+        return;
     } else if (row->kind != LOCAL_SCRATCH) {
         store_change_forget(store_commit(store, file, NULL, NULL));
     }

@@ -71,11 +71,13 @@ gboolean create_is_same(const Change *change, const Mailbox *mailbox)
 {
     const JournalMessage *old = create_old(change);
     const LocalFile *file = change->file;
+    const Message *message = old ? change_message(change, old) : NULL;
 
-    return old && file && !file->is_gone && !file->replaces &&
+    return message && file && !file->is_gone && !file->replaces &&
            change->twin_mailbox == mailbox->number && change->twin_item == old->item &&
-           change->twin_uid == old->uid &&
-           (old->item == change->entry->item || file->n_writers == 0);
+           change->twin_uid == old->uid && has_wanted_flags(file, message) &&
+           (old->item == change->entry->item ||
+            (file->n_writers == 0 && file->revision == change->revision));
 }
 
 void create_done_same(Change *change, Mailbox *mailbox)

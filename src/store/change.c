@@ -136,6 +136,9 @@ static void on_saved(const GError *error, gpointer user)
     if (!error) {
         FAULT("change-saved");
         change->was_saved = TRUE;
+        if (change->stale_stage)
+            stage_remove(change->store->disk, change->stale_stage);
+        change->stale_stage = 0;
         then(change);
         return;
     }
@@ -166,6 +169,8 @@ void change_save(Change *change, DiskBatch *batch, void (*then)(Change *change))
     if (!batch)
         batch = disk_batch_new();
     disk_batch_put_journal(batch, change->entry);
+    if (change->file && !change->was_saved)
+        change->stale_stage = local_forget_promise(change->file, batch, change->revision);
     change->is_saving = TRUE;
     change->then = then;
     disk_submit(change->store->disk, batch, on_saved, change);
@@ -424,6 +429,7 @@ void store_changes_clear(Store *store)
         g_source_remove(store->change_timer);
     g_list_free_full(store->changes, (GDestroyNotify)change_free);
     g_list_free_full(store->drains, change_waiter_free);
+    g_list_free_full(store->taken_back, change_taken_back_free);
     change_local_clear(store);
     g_ptr_array_unref(store->failed);
     g_hash_table_unref(store->parked);

@@ -53,6 +53,9 @@ gboolean store_is_queued(const Store *store, const LocalFile *file);
  * and never sent.  What must outlive a crash is made durable before, by local_sync().  FALSE: it
  * is not queued, and nothing was done. */
 gboolean store_take_back(Store *store, LocalFile *file);
+/* A queued file that another one takes the place of: out of the queue and of its directory.  Its
+ * octets, which no server has, go to lost+found with @reason (NULL: nowhere). */
+void store_give_up(Store *store, LocalFile *file, const char *reason);
 
 /* The file is known to hold the same octets as @message of the account (copy_file_range): its
  * commit will be a COPY.  Forgotten with the next write. */

@@ -242,20 +242,21 @@ static void on_progress(guint64 n_sent, gpointer user)
 /* Another client may have changed the old message's flags since the last sync, and the new version
  * is to have them.  Where the server does not tell, those that we know have to do.  A session that
  * had the mailbox open must hear the news first. */
-static gboolean inherit_flags(ImapChange *run, gboolean for_writing, GError **error)
+static gboolean inherit_flags(ImapChange *run, gboolean is_replace, GError **error)
 {
     JobChange *change = run->change;
     g_autoptr(UidSet) uids = uid_set_new();
     g_autoptr(GError) refused = NULL;
-    gboolean was_selected = is_selected_for(run, for_writing);
-    gboolean is_open = imap_change_select(run, for_writing, &refused);
+    /* SELECT in any case: Courier refuses an APPEND to a mailbox that EXAMINE has opened. */
+    gboolean was_selected = is_selected_for(run, TRUE);
+    gboolean is_open = imap_change_select(run, TRUE, &refused);
     const ImapSeen *seen;
     gboolean ok;
 
     uid_set_add(uids, change->heir_of);
     ok = is_open && (was_selected ? look_afresh(run, uids, &refused)
                                   : imap_change_look(run, uids, "(UID FLAGS)", &refused));
-    if (!ok && (imap_is_fatal(refused) || (for_writing && !is_open))) {
+    if (!ok && (imap_is_fatal(refused) || (is_replace && !is_open))) {
         g_propagate_error(error, g_steal_pointer(&refused));
         return FALSE;
     }

@@ -429,6 +429,17 @@ static gboolean leave_stage(LocalFile *file, guint64 length, GError **error)
     return TRUE;
 }
 
+guint64 local_forget_promise(LocalFile *file, DiskBatch *batch, guint revision)
+{
+    guint64 stale = file->flushed != file->stage ? file->flushed : 0;
+
+    if (file->is_gone || !file->flushed || file->flushed_revision > revision)
+        return 0;
+    file->flushed = 0;
+    local_put(file, batch);
+    return stale;
+}
+
 gboolean local_write(LocalFile *file, const void *data, gsize length, goffset offset,
                      GError **error)
 {
@@ -670,7 +681,8 @@ void local_committed(LocalFile *file, DiskBatch *batch, guint revision)
     file->replaces = 0;
     if (file->flushed_revision <= revision)
         forget_flushed(file);
-    create_forget_refusal(file, batch);
+    if (file->refused <= revision)
+        create_forget_refusal(file, batch);
     file->is_flagged = FALSE; /* from here on the flags are the message's own */
     if (file->is_gone)
         return;

@@ -55,6 +55,7 @@ struct Store {
     GHashTable *locals;   /* mailbox number -> GPtrArray of LocalFile, by item */
     GHashTable *parked;   /* inode-like key (mailbox << 36 | item) -> name it had */
     char *write_failure;  /* J6: why the account takes no changes; or NULL */
+    GList *taken_back;    /* change-queue.c: stages that go when the disk has noted it */
     GList *local_syncs;   /* local.c: of files being made durable */
     GList *renames;       /* change-local.c: on their way to the disk */
     GList *losing;        /* change-recover.c: on their way to lost+found */

@@ -217,7 +217,8 @@ class TestSeveral:
             write(os.path.join(mount.path, "INBOX", name), several("a", "b"))
         assert caught.value.errno == errno.EINVAL
         judge.wait([on_wire(letter("old"))])
-        assert mount.read("INBOX/" + name) == on_wire(letter("old"))
+        system.wait_for(lambda: mount.read("INBOX/" + name) == on_wire(letter("old")),
+                        "the old version is shown")
 
     def test_maildir(self, folder, mounts):
         account = local.LocalAccount(os.path.join(folder, "Mail"), "fs")
@@ -225,7 +226,7 @@ class TestSeveral:
         with pytest.raises(OSError) as caught:
             write(mount.path + "/INBOX/x.eml", several("a", "b", "c"))
         assert caught.value.errno == errno.EINVAL
-        assert os.listdir(mount.path + "/INBOX") == []
+        system.wait_for(lambda: os.listdir(mount.path + "/INBOX") == [], "it is in lost+found")
 
     def test_split(self, account, judge, mounts, folder):
         """What the sentence tells: of the parts each is a message."""

@@ -143,8 +143,8 @@ def test_what_is_on_its_way_does_not_change(account, judge, faulty):
         mount.ask("")
         closing.join()
         assert answers == [None]
-        judge.wait([first])
     judge.wait([b"Subject: second\r\n\r\n"])
+    judge.wait([first], "Trash")  # whole, as it was closed
     assert mount.read("INBOX/x.eml") == b"Subject: second\r\n\r\n"
 
 

@@ -215,6 +215,7 @@ class TestWithoutAServer:
         os.rename(where + "one.eml", where + "uno.eml")
         assert set(os.listdir(where)) == {"uno.eml", "نامه.eml"}
         assert error_of(write, where + "none.eml", b"this is no message\n") == errno.EINVAL
+        system.wait_for(lambda: "none.eml" not in os.listdir(where), "it is in lost+found")
         assert error_of(write, where + "none.txt", one) == errno.EPERM
         same_after_a_restart(alone, "Archive")
         assert stored(alone, "Archive") == sorted([one, two])

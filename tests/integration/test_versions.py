@@ -98,6 +98,7 @@ def test_an_older_one_is_tried_again(scripted_server, mounts):
     with pytest.raises(OSError):
         write(mount.path + "/INBOX/" + name, V1)
     assert full.hits == 1
+    system.wait_for(lambda: mount.read(".mailfs/lost+found/INBOX/" + name) == V1, "it is kept")
     write(mount.path + "/INBOX/" + name, V2)
     n_moved = len(server.commands(r"UID MOVE"))
     assert mount.run("queue", "retry").returncode == 0
@@ -125,7 +126,7 @@ def test_a_server_that_merges(scripted_server, mounts):
     new = old.replace(b"zeroth", b"other")
     with pytest.raises(FileExistsError):
         write(mount.path + "/INBOX/new.eml", new)
-    assert os.listdir(mount.path + "/INBOX") == [name]
+    system.wait_for(lambda: os.listdir(mount.path + "/INBOX") == [name], "it is in lost+found")
     assert mount.read("INBOX/" + name) == old
     assert mount.read(".mailfs/lost+found/INBOX/new.eml") == new
 

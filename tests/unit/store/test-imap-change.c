@@ -364,7 +364,7 @@ static const Case cases[] = {
      "gone"},
     {"append of a new version, with the flags that the old one has by now", "UIDPLUS",
      {JOB_APPEND, .uidvalidity = 7, .text = "Hello!", .flags = MESSAGE_SEEN, .heir_of = 5},
-     EXAMINE("2")
+     SELECT("2")
      "C: @3 UID FETCH 5 (UID FLAGS)\n"
      "S: * 1 FETCH (UID 5 FLAGS (\\Flagged \\Deleted work))\n"
      "S: @3 OK done\n"
@@ -388,7 +388,7 @@ static const Case cases[] = {
      "ok sent replaced uidvalidity=7 uid=100 uidnext=100"},
     {"append of a new version where flags are not told", "UIDPLUS",
      {JOB_APPEND, .uidvalidity = 7, .text = "Hello!", .flags = MESSAGE_SEEN, .heir_of = 5},
-     EXAMINE("2")
+     SELECT("2")
      "C: @3 UID FETCH 5 (UID FLAGS)\n"
      "S: @3 NO not now\n"
      "C: @4 APPEND \"INBOX\" (\\Seen) {6}\n"
@@ -398,7 +398,7 @@ static const Case cases[] = {
      "ok sent uidvalidity=7 uid=100 uidnext=100"},
     {"append of a new version of what is gone", "UIDPLUS",
      {JOB_APPEND, .uidvalidity = 7, .text = "Hello!", .flags = MESSAGE_SEEN, .heir_of = 105},
-     EXAMINE("2")
+     SELECT("2")
      "C: @3 UID FETCH 105 (UID FLAGS)\n"
      "S: @3 OK done\n"
      "C: @4 APPEND \"INBOX\" (\\Seen) {6}\n"
@@ -408,7 +408,7 @@ static const Case cases[] = {
      "ok sent uidvalidity=7 uid=100 uidnext=100"},
     {"append of a new version into a mailbox made anew", "UIDPLUS",
      {JOB_APPEND, .uidvalidity = 6, .text = "Hello!", .flags = MESSAGE_SEEN, .heir_of = 5},
-     EXAMINE("2")
+     SELECT("2")
      "C: @3 APPEND \"INBOX\" (\\Seen) {6}\n"
      "S: + go on\n"
      "C: Hello!\n"
