@@ -312,16 +312,6 @@ MaildirFile *maildir_folder_put(MaildirFolder *folder, const MaildirDelivery *de
     return maildir_file_parse(name, is_new);
 }
 
-MaildirFile *maildir_folder_deliver(MaildirFolder *folder, const MaildirDelivery *delivery,
-                                    GError **error)
-{
-    g_autoptr(MaildirFile) file = maildir_folder_put(folder, delivery, error);
-
-    if (!file || !maildir_folder_flush(folder, error))
-        return NULL;
-    return g_steal_pointer(&file);
-}
-
 static MaildirFile *copy_by_octets(MaildirFolder *from, const MaildirFile *file,
                                    MaildirFolder *to, GError **error)
 {

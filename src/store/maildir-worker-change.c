@@ -176,8 +176,31 @@ gboolean maildir_worker_deliver(MaildirWorker *worker, const char *wire,
     return TRUE;
 }
 
+/* TRUE in *ret_is_kept when it has its file.  A name that a kill left without one is taken off the
+ * ledger by the look that does not find it. */
+static gboolean look_if_kept(MaildirWorker *worker, const MaildirState *state, guint32 uid,
+                             gboolean *ret_is_kept, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    guint64 size;
+    autofd int fd = -1;
+
+    *ret_is_kept = FALSE;
+    if (!ledger_key(state->ledger, uid, MAILDIR_KEY))
+        return TRUE;
+    fd = maildir_worker_open_message(worker, state->wire, uid, &size, &failure);
+    *ret_is_kept = fd >= 0;
+    if (fd < 0 && !mail_error_is(failure, MAIL_ERROR_GONE)) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    return *ret_is_kept || !ledger_key(state->ledger, uid, MAILDIR_KEY) ||
+           mail_fail(error, MAIL_ERROR_BUSY, "%s does not stand still", state->wire);
+}
+
 /* The ledger knows the file's name before it is there: were it the other way round, what a kill
- * leaves would be a message of its own. */
+ * leaves would be a message of its own.  A file whose folder could not be synced keeps its name,
+ * for it is there. */
 gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 uid, int fd,
                              guint64 size, GError **error)
 {
@@ -187,13 +210,14 @@ gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 ui
     MaildirDelivery delivery = {.fd = fd, .size = size};
     MaildirState *state;
     MaildirFile *file;
+    gboolean is_kept;
 
     if (!maildir_worker_open(worker, error) || !maildir_worker_may_change(worker, error))
         return FALSE;
     folder = maildir_worker_enter(worker, wire, 0, &state, error);
-    if (!folder)
+    if (!folder || !look_if_kept(worker, state, uid, &is_kept, error))
         return FALSE;
-    if (ledger_key(state->ledger, uid, MAILDIR_KEY))
+    if (is_kept)
         return TRUE;
     entry = ledger_find_uid(state->ledger, uid);
     if (!entry)
@@ -205,18 +229,20 @@ gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 ui
     if (!ledger_add_key(state->ledger, uid, key, error) || !ledger_flush(state->ledger, error))
         return FALSE;
     FAULT("maildir-named");
-    file = maildir_folder_deliver(folder, &delivery, error);
+    file = maildir_folder_put(folder, &delivery, error);
     if (!file) {
         ledger_remove_key(state->ledger, key);
         (void)ledger_flush(state->ledger, NULL); /* else the next look finds that it is not there */
         return FALSE;
     }
-    FAULT("maildir-kept");
     maildir_worker_note_own(worker, file->name);
     if (state->files)
         g_hash_table_replace(state->files, g_steal_pointer(&base), file);
     else
         maildir_file_free(file);
+    if (!maildir_folder_flush(folder, error))
+        return FALSE;
+    FAULT("maildir-kept");
     return TRUE;
 }
 

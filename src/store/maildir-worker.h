@@ -79,7 +79,7 @@ gboolean maildir_worker_deliver_all(MaildirWorker *worker, const char *wire, GAr
                                     guint32 *ret_uidvalidity, GError **error);
 
 /* As maildir_worker_deliver(), of a message that the ledger has already, without a file: it gets
- * one.  GONE for an unknown UID; one that has a file is fine. */
+ * one.  GONE for an unknown UID; one whose file is there is fine.  BUSY while nobody can say. */
 gboolean maildir_worker_keep(MaildirWorker *worker, const char *wire, guint32 uid, int fd,
                              guint64 size, GError **error);
 

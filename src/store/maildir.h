@@ -124,11 +124,8 @@ typedef struct {
     guint32 uid;     /* the worker's answer: 0 where it was not delivered */
 } MaildirDelivery;
 
-/* tmp/, fsync, rename, fsync of the folder: there whole and durable, or not at all.  Returns the
- * new file (maildir_file_base() of its name is its base). */
-MaildirFile *maildir_folder_deliver(MaildirFolder *folder, const MaildirDelivery *delivery,
-                                    GError **error);
-/* The same, not durable before maildir_folder_flush(). */
+/* tmp/, fsync, rename: there whole, or not at all; not durable before maildir_folder_flush().
+ * Returns the new file (maildir_file_base() of its name is its base). */
 MaildirFile *maildir_folder_put(MaildirFolder *folder, const MaildirDelivery *delivery,
                                 GError **error);
 /* The same message in another folder, under a new base: a link where the file system allows it,

@@ -58,18 +58,33 @@ static void let_go(Ledger *ledger, guint32 uid)
 
 typedef enum { KEPT, HELD, NOT_HERE } Kept;
 
+/* Its file, or what is in the cache: a kill may leave a file's name in the ledger alone. */
+static int open_here(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid, guint64 *ret_size,
+                     GError **error)
+{
+    const Ledger *ledger = pop3_inbox(worker, NULL);
+    g_autoptr(GError) failure = NULL;
+    int fd;
+
+    if (!ledger || !ledger_key(ledger, uid, MAILDIR_KEY))
+        return open_cached(sync, uid, ret_size, error);
+    fd = maildir_worker_open_message(worker, POP3_INBOX, uid, ret_size, &failure);
+    if (fd >= 0)
+        return fd;
+    if (mail_error_is(failure, MAIL_ERROR_GONE))
+        return open_cached(sync, uid, ret_size, error);
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return -1;
+}
+
 /* HELD: its octets are here, but cannot be stored now.  It stays as it is, in the hope that the
  * cache keeps them until then. */
 static Kept keep_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid)
 {
-    const Ledger *ledger = pop3_inbox(worker, NULL);
     g_autoptr(GError) error = NULL;
     guint64 size = 0;
-    autofd int fd = -1;
+    autofd int fd = open_here(sync, worker, uid, &size, &error);
 
-    if (ledger && ledger_key(ledger, uid, MAILDIR_KEY))
-        return KEPT;
-    fd = open_cached(sync, uid, &size, &error);
     if (fd < 0 && mail_error_is(error, MAIL_ERROR_GONE))
         return NOT_HERE;
     if (fd >= 0 && maildir_worker_keep(worker, POP3_INBOX, uid, fd, size, &error))

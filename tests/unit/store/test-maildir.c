@@ -352,9 +352,10 @@ static MaildirFile *deliver(MaildirFolder *folder, const char *text, guint16 fla
     const MaildirDelivery delivery = {
         .fd = fd, .size = strlen(text), .date = 1234567890, .flags = flags};
     g_autoptr(GError) error = NULL;
-    MaildirFile *file = maildir_folder_deliver(folder, &delivery, &error);
+    MaildirFile *file = maildir_folder_put(folder, &delivery, &error);
 
     g_assert_no_error(error);
+    g_assert_true(maildir_folder_flush(folder, &error));
     return file;
 }
 

@@ -797,6 +797,22 @@ static void test_unlisted(Bed *bed, gconstpointer data)
     g_assert_null(ledger_find_uid(bed->ledger, unread));
 }
 
+/* A kill between the name and the file: the name is no file, and the cache has the only octets. */
+static void test_named_only(Bed *bed, gconstpointer data)
+{
+    guint32 read = add(bed, "u:read", 10);
+    const guint64 cached[] = {read, 0};
+    autofd int fd = -1;
+    guint64 size;
+
+    put_body(bed, read, "A: b\r\n\r\n");
+    g_assert_true(ledger_add_key(bed->ledger, read, "f:1.never", NULL));
+    settle(bed, LIST("u:other"), cached);
+    assert_keys(bed, read, "f: v:read");
+    fd = maildir_worker_open_message(bed->worker, POP3_INBOX, read, &size, NULL);
+    g_assert_cmpint(fd, >=, 0);
+}
+
 /* One list was odd: who is back in the next one is who it was. */
 static void test_unlisted_once(Bed *bed, gconstpointer data)
 {
@@ -913,6 +929,7 @@ int main(int argc, char **argv)
     ADD("flags", test_flags);
     ADD("away", test_away);
     ADD("unlisted", test_unlisted);
+    ADD("named-only", test_named_only);
     ADD("unlisted-once", test_unlisted_once);
     ADD("no-place", test_no_place);
     ADD("damaged", test_damaged);
