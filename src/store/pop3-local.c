@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "store/change-internal.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -131,27 +132,24 @@ static gboolean set_flags(MaildirWorker *worker, Job *job, GError **error)
 
 enum { AT_ONCE = 64 }; /* descriptors that are open at the same time */
 
-/* The message as a delivery from the cache; FALSE when it is not there. */
-static gboolean open_cached(Pop3Backend *backend, const Job *job, const LedgerEntry *entry,
-                            const ChangeMessage *message, gboolean must_be_whole,
-                            MaildirDelivery *ret_delivery)
+/* The octets of @delivery, from the cache: GONE when it has none, DAMAGED for less than @claim. */
+static gboolean open_cached(const Pop3Backend *backend, const Job *job, guint64 item,
+                            guint64 claim, MaildirDelivery *delivery, GError **error)
 {
-    autofd int fd = message->item ? disk_open_sound_body(backend->params.disk, job->mailbox,
-                                                         message->item, NULL)
-                                  : -1;
+    autofd int fd = -1;
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (!item)
+        return mail_fail(error, MAIL_ERROR_GONE, "the message was never read");
+    fd = disk_open_sound_body(backend->params.disk, job->mailbox, item, error);
+    if (fd < 0)
         return FALSE;
-    if (must_be_whole && !pop3_is_whole(fd, (guint64)st.st_size, entry->size, NULL))
+    if (fstat(fd, &st) < 0)
+        return mail_fail_errno(error, errno, "a message in the cache cannot be looked at");
+    if (!pop3_is_whole(fd, (guint64)st.st_size, claim, error))
         return FALSE; /* perhaps the server gives all of it now */
-    *ret_delivery = (MaildirDelivery){
-        .fd = steal_fd(&fd),
-        .size = (guint64)st.st_size,
-        .date = entry->date,
-        .flags = entry->flags,
-        .is_passed = message_has_keyword(entry->keywords, MESSAGE_PASSED),
-    };
+    delivery->size = (guint64)st.st_size;
+    delivery->fd = steal_fd(&fd);
     return TRUE;
 }
 
@@ -180,29 +178,43 @@ static gboolean deliver_some(MaildirWorker *worker, Job *job, GArray *deliveries
 }
 
 /* Of those without a file, what the cache has goes to the job's target, durably, and is done: one
- * sync of that folder for many.  @must_be_whole: not what is shorter than the server says. */
+ * sync of that folder for many.  @must_be_whole: not what is shorter than the server says.  FALSE
+ * as well when the cache may have one and does not give it. */
 static gboolean deliver_cached(MaildirWorker *worker, Pop3Backend *backend, Job *job,
                                gboolean must_be_whole, GError **error)
 {
     g_autoptr(GArray) deliveries = g_array_new(FALSE, TRUE, sizeof(MaildirDelivery));
     g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_autoptr(GError) refused = NULL;
 
     for (guint i = 0; i < job->change->messages->len; i++) {
         const Ledger *ledger = pop3_inbox(worker, NULL); /* others were asked for meanwhile */
         const ChangeMessage *message = nth(job, i);
         const LedgerEntry *entry = ledger ? ledger_find_uid(ledger, message->uid) : NULL;
-        MaildirDelivery delivery;
+        g_autoptr(GError) failure = NULL;
+        MaildirDelivery delivery = {.fd = -1};
 
-        if (entry && !message->is_done && !has_file(ledger, message->uid) &&
-            !must_stay(ledger, job, message->uid) &&
-            open_cached(backend, job, entry, message, must_be_whole, &delivery)) {
+        if (!entry || message->is_done || has_file(ledger, message->uid) ||
+            must_stay(ledger, job, message->uid))
+            continue;
+        delivery.date = entry->date;
+        delivery.flags = entry->flags;
+        delivery.is_passed = message_has_keyword(entry->keywords, MESSAGE_PASSED);
+        if (open_cached(backend, job, message->item, must_be_whole ? entry->size : 0, &delivery,
+                        &failure)) {
             g_array_append_val(deliveries, delivery);
             g_array_append_val(places, i);
+        } else if (!refused && !mail_error_is(failure, MAIL_ERROR_GONE)) {
+            refused = g_steal_pointer(&failure);
         }
         if (deliveries->len == AT_ONCE && !deliver_some(worker, job, deliveries, places, error))
             return FALSE;
     }
-    return deliver_some(worker, job, deliveries, places, error);
+    if (!deliver_some(worker, job, deliveries, places, error))
+        return FALSE;
+    if (refused)
+        g_propagate_error(error, g_error_copy(refused));
+    return !refused;
 }
 
 /* Durable over there: here it may go. */
@@ -345,20 +357,22 @@ static gboolean goes_for_good(const Ledger *ledger, const Job *job, const Change
     return !has_file(ledger, message->uid) || must_stay(ledger, job, message->uid);
 }
 
-/* Whether there is anything to put there: without, none is made. */
+/* Whether there is, or may be, anything to put there: without, none is made. */
 static gboolean has_octets(MaildirWorker *worker, Pop3Backend *backend, const Job *job)
 {
     const Ledger *ledger = pop3_inbox(worker, NULL);
 
     for (guint i = 0; ledger && i < job->change->messages->len; i++) {
         const ChangeMessage *message = nth(job, i);
+        g_autoptr(GError) error = NULL;
         autofd int fd = -1;
 
         if (has_file(ledger, message->uid))
             return TRUE;
-        if (message->item)
-            fd = disk_open_body(backend->params.disk, job->mailbox, message->item, NULL);
-        if (fd >= 0)
+        if (!message->item)
+            continue;
+        fd = disk_open_body(backend->params.disk, job->mailbox, message->item, &error);
+        if (fd >= 0 || !mail_error_is(error, MAIL_ERROR_GONE))
             return TRUE;
     }
     return FALSE;

@@ -849,6 +849,23 @@ static void test_no_place(Bed *bed, gconstpointer data)
     assert_keys(bed, uid, "f: v:read");
 }
 
+/* What may be in the cache, and cannot be opened now, does not go past Trash. */
+static void test_expunge_beside_the_cache(Bed *bed, gconstpointer data)
+{
+    guint32 uid = add(bed, "u:read", 10);
+    g_autoptr(Job) job = new_job(bed, JOB_EXPUNGE, uid);
+    g_autofree char *path = in(bed->fixture.cache, "bodies/0001/000000001");
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(g_mkdir_with_parents(path, 0700), ==, 0);
+    first(job)->item = 1;
+    job->change->target = g_strdup("INBOX/Bin");
+    g_assert_false(run(bed, job, &error));
+    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_CACHE);
+    g_assert_false(first(job)->is_done);
+    assert_keys(bed, uid, "u:read");
+}
+
 static void test_damaged(Bed *bed, gconstpointer data)
 {
     guint32 uid = add(bed, "u:read", 10);
@@ -932,6 +949,7 @@ int main(int argc, char **argv)
     ADD("named-only", test_named_only);
     ADD("unlisted-once", test_unlisted_once);
     ADD("no-place", test_no_place);
+    ADD("expunge-beside-the-cache", test_expunge_beside_the_cache);
     ADD("damaged", test_damaged);
     ADD("too-many", test_too_many);
     ADD("slots", test_slots);
