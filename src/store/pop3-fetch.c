@@ -99,7 +99,11 @@ gboolean pop3_take(Pop3Backend *backend, MaildirWorker *worker, guint32 uid, int
     Ledger *ledger = pop3_inbox(worker, error);
     const LedgerEntry *entry = ledger ? ledger_find_uid(ledger, uid) : NULL;
 
-    if (!ledger || (entry && !pop3_is_whole(fd, size, entry->size, error)))
+    if (!ledger)
+        return FALSE;
+    if (!entry || (!ledger_key(ledger, uid, POP3_HERE) && !ledger_key(ledger, uid, POP3_VAGUE)))
+        return mail_fail(error, MAIL_ERROR_GONE, "the message was removed meanwhile");
+    if (!pop3_is_whole(fd, size, entry->size, error))
         return FALSE;
     if (!maildir_worker_keep(worker, POP3_INBOX, uid, fd, size, error))
         return FALSE;
@@ -186,6 +190,17 @@ static void on_whole(guint32 number, BodyFile *file, const GError *error, gpoint
     g_hash_table_remove(fetch->by_number, GUINT_TO_POINTER(number));
 }
 
+/* A server that has no other copy after QUIT: what is still shown is kept as a file. */
+static gboolean keep_last_copy(MaildirWorker *worker, guint32 uid, int fd, guint64 size,
+                               GError **error)
+{
+    const Ledger *ledger = pop3_inbox(worker, error);
+
+    if (ledger && !pop3_inbox_shows(ledger, uid))
+        return mail_fail(error, MAIL_ERROR_GONE, "the message was removed meanwhile");
+    return ledger && maildir_worker_keep(worker, POP3_INBOX, uid, fd, size, error);
+}
+
 /* pop3-keep=fetched, or a server that has it so (EXPIRE 0, RFC 2449 section 6.7): from the file in
  * the cache, which is whole, but not durable. */
 static void take_fetched(Fetch *fetch)
@@ -207,8 +222,8 @@ static void take_fetched(Fetch *fetch)
         if (fd < 0 || fstat(fd, &st) < 0)
             continue;
         if (!(is_taken ? pop3_take(backend, worker, item->uid, fd, (guint64)st.st_size, &error)
-                       : maildir_worker_keep(worker, POP3_INBOX, item->uid, fd,
-                                             (guint64)st.st_size, &error)))
+                       : keep_last_copy(worker, item->uid, fd, (guint64)st.st_size, &error)) &&
+            !mail_error_is(error, MAIL_ERROR_GONE))
             pop3_note(backend, POP3_NOT_TAKEN, error);
     }
     maildir_backend_leave(backend->local);

@@ -271,7 +271,8 @@ gboolean pop3_retrieve(Pop3Backend *backend, const GArray *numbers, Pop3WholeFun
                        gpointer user, GError **error);
 
 /* The message's octets become a file of INBOX's Maildir, and it is to be removed from the server.
- * DAMAGED for what is not whole.  With the worker entered. */
+ * DAMAGED for what is not whole; GONE for what was removed since it was asked for, which is not
+ * to come back.  With the worker entered. */
 gboolean pop3_take(Pop3Backend *backend, MaildirWorker *worker, guint32 uid, int fd, guint64 size,
                    GError **error);
 

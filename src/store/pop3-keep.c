@@ -242,7 +242,8 @@ static void on_taken(guint32 number, BodyFile *file, const GError *error, gpoint
     }
     pop3_setback_over(backend, uid);
     worker = maildir_backend_enter(backend->local);
-    if (!pop3_take(backend, worker, uid, body_file_fd(file), body_file_length(file), &failure)) {
+    if (!pop3_take(backend, worker, uid, body_file_fd(file), body_file_length(file), &failure) &&
+        !mail_error_is(failure, MAIL_ERROR_GONE)) {
         pop3_note_damaged(backend, number, failure);
         pop3_note(backend, POP3_NOT_TAKEN, failure);
     }

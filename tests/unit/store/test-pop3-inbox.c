@@ -118,15 +118,20 @@ static guint32 add(Bed *bed, const char *key, guint64 size)
     return uid;
 }
 
+static int open_letter(const Bed *bed, const char *text)
+{
+    g_autofree char *path = in(bed->fixture.dir, "letter");
+
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* A file that the ledger knows under this UID. */
 static void put_here(Bed *bed, guint32 uid, const char *text)
 {
-    g_autofree char *path = in(bed->fixture.dir, "letter");
     g_autoptr(GError) error = NULL;
-    autofd int fd = -1;
+    autofd int fd = open_letter(bed, text);
 
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
-    fd = open(path, O_RDONLY | O_CLOEXEC);
     g_assert_true(maildir_worker_keep(bed->worker, POP3_INBOX, uid, fd, strlen(text), &error));
     g_assert_no_error(error);
     bed->ledger = pop3_inbox(bed->worker, NULL);
@@ -813,6 +818,19 @@ static void test_named_only(Bed *bed, gconstpointer data)
     g_assert_cmpint(fd, >=, 0);
 }
 
+/* Removed while it was on its way: taking it must not bring it back. */
+static void test_take_of_a_removed_one(Bed *bed, gconstpointer data)
+{
+    guint32 uid = add(bed, "u:one", 6);
+    g_autoptr(GError) error = NULL;
+    autofd int fd = open_letter(bed, "A: b\n\n");
+
+    doom(bed, uid);
+    g_assert_false(pop3_take(&bed->backend, bed->worker, uid, fd, 6, &error));
+    g_assert_error(error, MAIL_ERROR, MAIL_ERROR_GONE);
+    assert_keys(bed, uid, "d:one");
+}
+
 /* One list was odd: who is back in the next one is who it was. */
 static void test_unlisted_once(Bed *bed, gconstpointer data)
 {
@@ -947,6 +965,7 @@ int main(int argc, char **argv)
     ADD("away", test_away);
     ADD("unlisted", test_unlisted);
     ADD("named-only", test_named_only);
+    ADD("take-of-a-removed-one", test_take_of_a_removed_one);
     ADD("unlisted-once", test_unlisted_once);
     ADD("no-place", test_no_place);
     ADD("expunge-beside-the-cache", test_expunge_beside_the_cache);
