@@ -194,7 +194,8 @@ static Keeping keeping_of(const Pop3Sync *sync, const Ledger *ledger, guint32 ui
     return is_here ? TAKEN : TO_FETCH;
 }
 
-/* From its file, if it has one and that is still there, or from the cache. */
+/* From its file, if it has one and that is still there, or from the cache.  What is not whole waits
+ * its turn, so that so many of those at a time do not keep back all others. */
 static gboolean take_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 uid)
 {
     const Ledger *ledger = pop3_inbox(worker, NULL);
@@ -205,11 +206,16 @@ static gboolean take_one(const Pop3Sync *sync, MaildirWorker *worker, guint32 ui
                         ? maildir_worker_open_message(worker, POP3_INBOX, uid, &size, &error)
                         : open_cached(sync, uid, &size, &error);
 
-    if (fd >= 0 && pop3_take(sync->backend, worker, uid, fd, size, &error))
+    if (fd >= 0 && pop3_take(sync->backend, worker, uid, fd, size, &error)) {
+        pop3_setback_over(sync->backend, uid);
         return TRUE;
+    }
     if (mail_error_is(error, MAIL_ERROR_GONE))
         return FALSE; /* of what is not here there is nothing to say */
-    pop3_note(sync->backend, POP3_NOT_TAKEN, error);
+    if (mail_error_is(error, MAIL_ERROR_DAMAGED))
+        pop3_set_back(sync->backend, uid, error);
+    else
+        pop3_note(sync->backend, POP3_NOT_TAKEN, error);
     return TRUE;
 }
 
