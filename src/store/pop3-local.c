@@ -217,20 +217,20 @@ static gboolean deliver_cached(MaildirWorker *worker, Pop3Backend *backend, Job 
     return !refused;
 }
 
-/* Durable over there: here it may go. */
+/* Durable over there: here it may go.  One that may not does not undo the others. */
 static gboolean forget_sources(MaildirWorker *worker, Pop3Backend *backend, Job *job,
                                GError **error)
 {
     Ledger *ledger = pop3_inbox(worker, error);
+    g_autoptr(GError) refused = NULL;
 
     if (!ledger)
         return FALSE;
     for (guint i = 0; i < job->change->messages->len; i++) {
         const ChangeMessage *message = nth(job, i);
 
-        if (job->change->is_move && message->is_done && message->target_uid &&
-            !pop3_inbox_doom(backend, ledger, message->uid, error))
-            return FALSE;
+        if (job->change->is_move && message->is_done && message->target_uid)
+            (void)pop3_inbox_doom(backend, ledger, message->uid, refused ? NULL : &refused);
     }
     job->change->did_move = job->change->is_move;
     FAULT("pop3-copied");
@@ -241,7 +241,9 @@ static gboolean forget_sources(MaildirWorker *worker, Pop3Backend *backend, Job 
         return FALSE;
     }
     pop3_owe(backend);
-    return TRUE;
+    if (refused)
+        g_propagate_error(error, g_error_copy(refused));
+    return !refused;
 }
 
 /* -- EXPUNGE ----------------------------------------------------------------------------------- */
