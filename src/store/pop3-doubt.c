@@ -8,7 +8,8 @@
  * list, and of a message that was not listed for a while.  Once one id has been found to mean
  * another message, none of them is believed: the headers of all are looked at, no removal is
  * carried out, and what cannot be known again is a new message, while the old one counts as not
- * listed.
+ * listed.  Where a size alone says so, as of a message that never gave its header, a removal whose
+ * own header is the same is still believed.
  */
 #include "store/pop3-internal.h"
 #include "base/limits.h"
@@ -56,7 +57,9 @@ static gboolean is_elsewhere(const Pop3Backend *backend, const Ledger *ledger)
     return origin && ledger_origin(ledger) && !g_str_equal(origin, ledger_origin(ledger));
 }
 
-static gboolean is_given_anew(const Pop3Backend *backend, const Ledger *ledger)
+/* @by_header: a header proves it, not just a size that could not be compared any better. */
+static gboolean is_given_anew(const Pop3Backend *backend, const Ledger *ledger,
+                              gboolean by_header)
 {
     static const char *const prefixes[] = {POP3_HERE, POP3_OWED};
 
@@ -66,7 +69,8 @@ static gboolean is_given_anew(const Pop3Backend *backend, const Ledger *ledger)
         for (guint j = 0; j < G_N_ELEMENTS(prefixes); j++) {
             const LedgerEntry *entry = pop3_inbox_find(ledger, slot, prefixes[j]);
 
-            if (entry && !pop3_fits(entry, slot))
+            if (entry && !pop3_fits(entry, slot) &&
+                (!by_header || (entry->likeness && slot->likeness)))
                 return TRUE;
         }
     }
@@ -124,7 +128,7 @@ static GArray *find_doubtful(Pop3Backend *backend, gboolean all)
     MaildirWorker *worker = maildir_backend_enter(backend->local);
     const Ledger *ledger = pop3_inbox(worker, NULL);
 
-    if (ledger && all && !is_elsewhere(backend, ledger) && !is_given_anew(backend, ledger))
+    if (ledger && all && !is_elsewhere(backend, ledger) && !is_given_anew(backend, ledger, FALSE))
         ledger = NULL;
     for (guint i = 0; ledger && i < backend->slots->len; i++) {
         const Pop3Slot *slot = g_ptr_array_index(backend->slots, i);
@@ -161,6 +165,7 @@ typedef struct {
     GArray *aside;           /* UIDs */
     GHashTable *by_likeness; /* of these -> UID; 0: several */
     guint n_dropped;         /* removals */
+    gboolean is_proven;      /* by a header, or because it is elsewhere */
 } Doubt;
 
 /* The id is not the message's any more: it counts as one that is not listed. */
@@ -198,6 +203,8 @@ static void judge(Doubt *doubt, const LedgerEntry *entry)
         const Pop3Slot *slot = key ? g_hash_table_lookup(doubt->slots, listed) : NULL;
 
         if (key && g_str_equal(prefixes[i], POP3_OWED) && (slot || doubt->is_elsewhere)) {
+            if (!doubt->is_proven && entry->likeness && entry->likeness == slot->likeness)
+                return;
             doubt->n_dropped++;
             pop3_inbox_forget(doubt->ledger, uid, POP3_OWED);
             return;
@@ -270,9 +277,11 @@ void pop3_doubt(Pop3Backend *backend, Ledger *ledger)
     g_autoptr(GHashTable) slots = g_hash_table_new(g_str_hash, g_str_equal);
     g_autoptr(GHashTable) by_likeness = g_hash_table_new(g_int64_hash, g_int64_equal);
     g_autoptr(GArray) aside = g_array_new(FALSE, FALSE, sizeof(guint32));
-    Doubt doubt = {backend, ledger, is_elsewhere(backend, ledger), slots, aside, by_likeness, 0};
+    Doubt doubt = {backend, ledger, is_elsewhere(backend, ledger), slots, aside, by_likeness, 0,
+                   FALSE};
 
-    if (doubt.is_elsewhere || is_given_anew(backend, ledger)) {
+    if (doubt.is_elsewhere || is_given_anew(backend, ledger, FALSE)) {
+        doubt.is_proven = doubt.is_elsewhere || is_given_anew(backend, ledger, TRUE);
         judge_all(&doubt);
         say(&doubt);
     }

@@ -410,6 +410,26 @@ static void test_anew_and_owed(Bed *bed, gconstpointer data)
     g_assert_cmpuint(ledger_n_entries(bed->ledger), ==, 0);
 }
 
+/* A message that never gave its header has another size: a removal whose header is the same is
+ * carried out all the same, and one that cannot be compared is not. */
+static void test_anew_and_compared(Bed *bed, gconstpointer data)
+{
+    guint32 two = add_like(bed, "u:two", 10, 78), three = add_like(bed, "u:three", 10, 79);
+
+    add(bed, "u:one", 11);
+    doom(bed, two);
+    doom(bed, three);
+    list_slot(bed, "u:one", 10);
+    list_like(bed, "u:two", 10, 78);
+    list_slot(bed, "u:three", 10);
+    expect_dropped("1");
+    g_assert_true(match_listed(bed));
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(nth_uid(bed, 0), ==, 0);
+    assert_keys(bed, two, "d:two");
+    g_assert_null(ledger_find_uid(bed->ledger, three));
+}
+
 /* The same size, and another header. */
 static void test_anew_by_header(Bed *bed, gconstpointer data)
 {
@@ -948,6 +968,7 @@ int main(int argc, char **argv)
     ADD("reappearance", test_reappearance);
     ADD("anew-by-size", test_anew_by_size);
     ADD("anew-and-owed", test_anew_and_owed);
+    ADD("anew-and-compared", test_anew_and_compared);
     ADD("anew-by-header", test_anew_by_header);
     ADD("another-claim", test_another_claim);
     ADD("shift", test_shift);
