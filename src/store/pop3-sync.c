@@ -47,12 +47,14 @@ static gboolean can_do_without(const Pop3Sync *sync)
     return has_heard;
 }
 
-/* Without TOP, what is not to be fetched has no header. */
+/* Without TOP, what is not to be fetched has no header.  One that is too large is refused as by the
+ * server; one that breaks sessions would do so for each program that looks into all files. */
 static gboolean can_be_shown(const Pop3Sync *sync, const Pop3Slot *slot)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!sync->backend->has_no_top || pop3_is_worth_fetching(sync->backend, slot, &error))
+    if (!sync->backend->has_no_top || pop3_is_worth_fetching(sync->backend, slot, &error) ||
+        mail_error_is(error, MAIL_ERROR_TOOBIG))
         return TRUE;
     pop3_note(sync->backend, POP3_NOT_SHOWN, error);
     return FALSE;

@@ -10,6 +10,7 @@ import pytest
 from bed import mail, mount as bed_mount, system
 from bed.pop3_account import on_wire
 from bed.pop3_mount import error_of, identity, live_through, numbers, path_of, read, shown
+from bed.scripted_pop3 import Message
 
 NO_CODES = ("TOP", "UIDL", "USER", "PIPELINING")
 
@@ -217,6 +218,19 @@ class TestTop:
         server.rules.clear()
         assert shown(mount) == numbered(0, 1, 2)
         assert identity(path) == kept
+
+    def test_too_large_without_top(self, make, mounts):
+        """Nobody fetches it, and it can be removed."""
+        server = make(n=2, capabilities=("UIDL", "USER"))
+        server.add(Message("big", mail.numbered(7), size=300 << 20))
+        mount = mounts(server.keys(poll="1s")).start().online()
+        where = mount.path + "/INBOX"
+        system.wait_for(lambda: len(os.listdir(where)) == 3, "all are shown", 30)
+        name, = (name for name in os.listdir(where) if name.split(".")[0].isdigit())
+        assert os.stat(os.path.join(where, name)).st_size == 300 << 20
+        assert server.retrieved["big"] == 0
+        os.unlink(os.path.join(where, name))
+        server.wait_uidls(["uidl-1", "uidl-2"])
 
     def test_not_now(self, make, mounts):
         """A server that is in trouble for a moment does not cost the messages their names."""
