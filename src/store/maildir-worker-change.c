@@ -2,7 +2,8 @@
  *
  * Each is durable before it is answered, and in an order in which a kill at any point leaves every
  * message whole somewhere: the file before its number, the copy before its source goes, the file's
- * end before its number's.  What a kill leaves half is found by the next SYNC.
+ * end before its number's.  What a kill leaves half is found by the next SYNC.  The other way round
+ * is maildir_worker_keep(), for a message that has its number: the name comes before the file.
  *
  * Files are looked for where they were last seen.  Who is not there has been renamed, or is gone:
  * the folder is read again, a few times a job at most.

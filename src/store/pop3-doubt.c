@@ -4,12 +4,12 @@
  * the account may be led to another server.  A size that differs from what LIST said before, or a
  * header that does, shows it.  Headers cost a TOP each, so they are looked at where something
  * depends on it: of what has another size, for sizes are claims and change (without TOP that is a
- * RETR, which would follow otherwise), of a removal that waited for longer than since the last
- * list, and of a message that was not listed for a while.  Once one id has been found to mean
- * another message, none of them is believed: the headers of all are looked at, no removal is
- * carried out, and what cannot be known again is a new message, while the old one counts as not
- * listed.  Where a size alone says so, as of a message that never gave its header, a removal whose
- * own header is the same is still believed.
+ * RETR, which would follow otherwise), and, with TOP, of a removal that waited for longer than
+ * since the last list, and of a message that was not listed for a while.  Once one id has been
+ * found to mean another message, none of them is believed: the headers of all are looked at, no
+ * removal is carried out, and what cannot be known again is a new message, while the old one counts
+ * as not listed.  Where a size alone says so, as of a message that never gave its header, a removal
+ * whose own header is the same is still believed.
  */
 #include "store/pop3-internal.h"
 #include "base/limits.h"
