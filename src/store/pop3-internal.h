@@ -105,6 +105,7 @@ typedef struct {
     gboolean has_logged_in;  /* in this run */
     guint n_refusals;        /* since then */
     gboolean has_top, has_no_top; /* what is known of the server's TOP */
+    gboolean takes_singly; /* pop3-keep=: a session broke when several messages were asked for */
     gboolean said_vague; /* the log has the sentence about UIDLs */
     Pop3Noted noted[POP3_N_TROUBLES];
     GHashTable *damaged; /* key -> GError: messages that nobody should fetch but a reader */

@@ -302,22 +302,40 @@ static void choose(Taking *taking, MaildirWorker *worker, Pop3Turn turn)
     }
 }
 
+static gboolean retrieve_singly(Taking *taking, GError **error)
+{
+    for (guint i = 0; i < taking->numbers->len; i++) {
+        g_autoptr(GArray) one = g_array_new(FALSE, FALSE, sizeof(guint32));
+
+        g_array_append_val(one, g_array_index(taking->numbers, guint32, i));
+        if (!pop3_retrieve(taking->sync->backend, one, on_taken, taking, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* FALSE: the session broke.  That may be for the message that it was about to send, and would come
- * again with it. */
+ * again with it.  Which one that was is not known where several were asked for, for answers that
+ * were on their way are lost with the connection: the next session asks for one at a time. */
 static gboolean fetch_chosen(Taking *taking, GError **error)
 {
     Pop3Backend *backend = taking->sync->backend;
     g_autoptr(GError) failure = NULL;
+    gboolean was_single = backend->takes_singly;
+    gboolean ok = was_single ? retrieve_singly(taking, &failure)
+                             : taking->numbers->len == 0 ||
+                                   pop3_retrieve(backend, taking->numbers, on_taken, taking,
+                                                 &failure);
 
-    if (taking->numbers->len == 0 ||
-        pop3_retrieve(backend, taking->numbers, on_taken, taking, &failure))
+    backend->takes_singly = !ok;
+    if (ok)
         return TRUE;
     /* One that is damaged is left out from now on, and the rest of the sync goes on. */
     if (mail_error_is(failure, MAIL_ERROR_DAMAGED)) {
         pop3_note(backend, POP3_NOT_TAKEN, failure);
         return pop3_connect(backend, TRUE, error);
     }
-    if (taking->n_answered < taking->uids->len && !pop3_is_stopping(backend))
+    if (was_single && taking->n_answered < taking->uids->len && !pop3_is_stopping(backend))
         pop3_set_back(backend, g_array_index(taking->uids, guint32, taking->n_answered), failure);
     g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;
