@@ -73,7 +73,7 @@ class Two:
 
 
 @pytest.fixture(params=["all", "two"])
-def both(request, mounts, maildrop, account, seeded):
+def both(request, maildrop, account, seeded, mounts):
     made = All(mounts(maildrop), maildrop, account) if request.param == "all" \
         else Two(mounts, maildrop, account)
     yield made
@@ -139,7 +139,7 @@ def test_folders_between_them(both, maildrop, imap_judge):
     maildrop.wait(octets(0, 1, 2, 4))
 
 
-def test_a_copy_that_is_refused_leaves_the_mail(maildrop, mounts, servers, scripted_server):
+def test_a_copy_that_is_refused_leaves_the_mail(maildrop, servers, scripted_server, mounts):
     """mv whose copy fails: nothing is deleted."""
     maildrop.deliver(mail.numbered(0))
     full = scripted_server({"INBOX": []})
@@ -154,7 +154,7 @@ def test_a_copy_that_is_refused_leaves_the_mail(maildrop, mounts, servers, scrip
     assert shown(mount) == octets(0)
 
 
-def test_two_maildrops(servers, mounts, maildrop, scripted_pop3_server):
+def test_two_maildrops(servers, maildrop, scripted_pop3_server, mounts):
     """Two POP3 accounts: what is kept here of each has a folder of its own."""
     for n in range(3):
         maildrop.deliver(mail.numbered(n))
@@ -210,7 +210,7 @@ def test_the_manual_and_the_recipe_say_the_same():
 
 
 @pytest.fixture
-def moving(mounts, maildrop, account, seeded):
+def moving(maildrop, account, seeded, mounts):
     """The accounts are ~/Mail/old and ~/Mail/new, as the recipe has them; gives the mount, and a
     function that runs a line of the recipe or of the manual."""
     made = All(mounts(maildrop), maildrop, account, "old", "new")
